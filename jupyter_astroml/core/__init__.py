@@ -1,0 +1,1 @@
+"""The words that all rooms share: records, errors, jobs, settings and units."""

@@ -1,0 +1,57 @@
+"""Quantities at the door, private degrees inside."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jupyter_astroml.core.errors import DataError
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+
+
+def angle(value: Any, unit: str, *, name: str) -> float:
+    """Return an angle as a plain number in `unit`.
+
+    Parameters
+    ----------
+    value : Quantity, angle
+    unit : str
+        Any angular unit that astropy can parse.
+    name : str
+        Name of the argument, for the error.
+
+    Raises
+    ------
+    DataError
+        For a bare number: 30 could be degrees or arcseconds, a factor of 3600 apart.
+    """
+    from astropy import units as u
+
+    if not isinstance(value, u.Quantity):
+        raise DataError(
+            f"'{name}' is {value!r}, a number without a unit",
+            remedy=f"write for example {name}=30*u.arcsec (from astropy import units as u)",
+        )
+    try:
+        return float(value.to_value(unit))
+    except u.UnitConversionError as err:
+        raise DataError(f"'{name}' is no angle", cause=str(err)) from err
+
+
+def position(value: Any, *, name: str = "position") -> SkyCoord:
+    """Return a scalar sky position, ICRS.
+
+    Raises
+    ------
+    DataError
+        For anything but one `~astropy.coordinates.SkyCoord`.
+    """
+    from astropy.coordinates import SkyCoord
+
+    if not isinstance(value, SkyCoord) or not value.isscalar:
+        raise DataError(
+            f"'{name}' is {type(value).__name__}, not one sky position",
+            remedy="give SkyCoord(ra, dec, unit='deg')",
+        )
+    return value.icrs

@@ -1,0 +1,1 @@
+"""Cards, the catalogue, and the way from weights to a torch module."""

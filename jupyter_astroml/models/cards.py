@@ -1,0 +1,264 @@
+"""Model cards: what a model is for, what it needs, how well it does, and where it fails.
+
+A card is two files.
+People write ``card.yaml`` (purpose, input contract, limits, licence, citation);
+programs write ``facts.json`` (digest of the weights, calibration, training counts, metrics), so
+that no figure on a card was typed by hand.
+The layout follows an idea of the bioimage.io model description: axes with units, and stored test
+tensors that anybody can replay.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from jupyter_astroml.core.errors import ModelError
+
+CARD = "card.yaml"
+FACTS = "facts.json"
+WEIGHTS = "weights.safetensors"
+REPLAY = "replay.npz"
+# A card is text for people: anything larger is not a card.
+MAX_BYTES = 1_000_000
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Range(_Strict):
+    """Allowed interval of a physical quantity."""
+
+    low: float
+    high: float
+    unit: str
+
+
+class InputContract(_Strict):
+    """What the data must be like, in physics.
+
+    Attributes
+    ----------
+    kind : str
+        Record that the model takes.
+    bands : tuple of str
+        In the order of the band axis; for light curves the one filter.
+    flux_unit : str
+        Unit of the values that the network sees: ``picture``, ``relative`` or an astropy unit.
+    size : tuple of int
+        Pixels (y, x), or the smallest number of cadences.
+    pixel_scale, cadence : Range, optional
+        arcsec per pixel; days between cadences.
+    signal_to_noise : Range, optional
+    convert : tuple of str
+        Units that can be converted to `flux_unit`, such as ``nanomaggy`` to ``picture``.
+    notes : str
+        Normalisation, point spread function, extinction: what a number cannot say.
+    """
+
+    kind: Literal["cutouts", "light_curves"]
+    bands: tuple[str, ...]
+    flux_unit: str
+    size: tuple[int, ...]
+    pixel_scale: Range | None = None
+    cadence: Range | None = None
+    signal_to_noise: Range | None = None
+    convert: tuple[str, ...] = ()
+    notes: str = ""
+
+
+class Outputs(_Strict):
+    """What the model answers."""
+
+    axis: Literal["class", "time"]
+    names: tuple[str, ...]
+    description: str = ""
+
+
+class Dataset(_Strict):
+    """Where training or test data come from."""
+
+    name: str
+    source: str
+    licence: str
+    simulated: bool = False
+    description: str = ""
+
+
+class Citation(_Strict):
+    """A paper, with enough to find it."""
+
+    text: str
+    doi: str = ""
+    arxiv: str = ""
+    bibtex: str = ""
+
+
+class Metric(_Strict):
+    """A measured value with its interval, and the baseline's value on the same objects."""
+
+    value: float
+    low: float | None = None
+    high: float | None = None
+    baseline: float | None = None
+
+
+class Facts(_Strict):
+    """What programs found out; written by ``train`` and ``evaluate``.
+
+    Attributes
+    ----------
+    digest : str
+        ``sha256:`` and the hash of the weights file.
+    calibration : mapping
+        Numbers that turn logits into answers, such as the conformal threshold.
+    training : mapping
+        Seed, number of objects, duration, versions.
+    evaluation : mapping
+        The JSON of `jupyter_astroml.models.evaluation.Evaluation` on held-out objects.
+    """
+
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    calibration: dict[str, float] = {}
+    training: dict[str, Any] = {}
+    evaluation: dict[str, Any] = {}
+
+
+class Tolerance(_Strict):
+    """How far a replayed output may be from the stored one."""
+
+    relative: float = 1e-3
+    absolute: float = 1e-3
+
+
+class Card(_Strict):
+    """The whole card of a model."""
+
+    format: Literal[1]
+    id: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
+    version: str
+    title: str
+    task: Literal["classify", "detect"]
+    description: str
+    input: InputContract
+    outputs: Outputs
+    network: dict[str, Any] = {}
+    baseline: str
+    datasets: tuple[Dataset, ...]
+    limits: tuple[str, ...]
+    bias: str = ""
+    licence: str
+    citations: tuple[Citation, ...]
+    tolerance: Tolerance = Tolerance()
+    facts: Facts | None = None
+
+    @property
+    def kind(self) -> str:
+        """Kind of record that the model takes."""
+        return self.input.kind
+
+    @property
+    def key_metric(self) -> str:
+        """The main metric in words, or that there is none."""
+        found = self.facts.evaluation if self.facts else {}
+        if not found:
+            return "not measured yet"
+        return (
+            f"{found['metric']} {found['value']:.3f} "
+            f"[{found['low']:.3f}, {found['high']:.3f}] on {found['n']} objects"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return self.model_dump(mode="json") | {"key_metric": self.key_metric}
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "Task": f"{self.task} {', '.join(self.outputs.names)}",
+            "Needs": f"{self.kind}, bands {', '.join(self.input.bands)}, {self.input.flux_unit}, "
+            f"size {' × '.join(map(str, self.input.size))}",
+            "Measured": self.key_metric,
+            "Baseline": self.baseline,
+            "Limits": " · ".join(self.limits),
+            "Licence": self.licence,
+            "Please cite": "; ".join(c.text for c in self.citations),
+        }
+        body = "".join(
+            f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(k)}</th>"
+            f"<td style='text-align:left'>{html.escape(v)}</td></tr>"
+            for k, v in rows.items()
+        )
+        return (
+            f"<h4>{html.escape(self.title)} <code>{html.escape(self.id)}</code></h4>"
+            f"<p>{html.escape(self.description)}</p><table>{body}</table>"
+        )
+
+
+def read_card(folder: Path) -> Card:
+    """Read and check the card of a model.
+
+    Parameters
+    ----------
+    folder : Path
+        Has ``card.yaml`` and, once the model is trained, ``facts.json``.
+
+    Raises
+    ------
+    ModelError
+        If the card is absent, too large, no YAML, or not valid; names the first bad field.
+    """
+    import yaml
+
+    path = folder / CARD
+    try:
+        values = yaml.safe_load(_text(path))
+    except yaml.YAMLError as err:
+        raise ModelError(f"{path} is no YAML", cause=str(err)) from err
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} is no card", remedy="start it with 'format: 1'")
+    if (folder / FACTS).exists():
+        try:
+            values["facts"] = json.loads(_text(folder / FACTS))
+        except ValueError as err:
+            raise ModelError(f"{folder / FACTS} is no JSON", cause=str(err)) from err
+    try:
+        return Card.model_validate(values)
+    except ValidationError as err:
+        first = err.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ModelError(
+            f"{path} is not a valid card",
+            cause=f"'{where}': {first['msg']}",
+            remedy="compare it with docs/models.md",
+        ) from err
+
+
+def write_facts(folder: Path, facts: Facts) -> Path:
+    """Write the machine's half of a card, with one rename, so that it is never half a file."""
+    path = folder / FACTS
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(facts.model_dump(mode="json"), indent=2, sort_keys=True) + "\n")
+    new.replace(path)
+    return path
+
+
+def digest_of(path: Path) -> str:
+    """Return ``sha256:`` and the hash of a file."""
+    import hashlib
+
+    with path.open("rb") as file:
+        return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _text(path: Path) -> str:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ModelError(f"{path} is too large for a card", remedy=f"keep it < {MAX_BYTES} B")
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as err:
+        raise ModelError(f"{path} cannot be read", cause=str(err)) from err

@@ -35,7 +35,9 @@ class Samples(Protocol):
 
     def __getitem__(self, rows: Any) -> Self: ...
 
-    def axes(self) -> dict[str, str]: ...
+    def axes(self) -> dict[str, str]:
+        """Names and units of the axes of `values`."""
+        ...
 
 
 class _Rows:

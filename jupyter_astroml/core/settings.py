@@ -1,4 +1,4 @@
-"""All settings in one frozen record, from arguments, the environment, or Jupyter's configuration."""
+"""All settings in one frozen record: from the call, the environment, or Jupyter's files."""
 
 from __future__ import annotations
 
@@ -95,9 +95,7 @@ def _from_files() -> list[tuple[str, Mapping[str, Any]]]:
 
 def _from_environment() -> tuple[str, dict[str, str]]:
     names = {PREFIX + f.name.upper(): f.name for f in fields(Settings)}
-    return "the environment", {
-        names[k]: v for k, v in os.environ.items() if k in names and v != ""
-    }
+    return "the environment", {names[k]: v for k, v in os.environ.items() if k in names and v != ""}
 
 
 def _updated(old: Settings, values: Mapping[str, Any], *, place: str) -> Settings:

@@ -16,6 +16,7 @@ def angle(value: Any, unit: str, *, name: str) -> float:
     Parameters
     ----------
     value : Quantity, angle
+        What the user gave.
     unit : str
         Any angular unit that astropy can parse.
     name : str

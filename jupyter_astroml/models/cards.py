@@ -80,6 +80,21 @@ class Outputs(_Strict):
     description: str = ""
 
 
+class Network(_Strict):
+    """Which code makes the torch module: a name and plain options, never code of its own.
+
+    Attributes
+    ----------
+    architecture : str
+        Name of an entry point in the group ``jupyter_astroml.models``; its ``network.build`` is
+        called with `options`.
+    options : mapping
+    """
+
+    architecture: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
+    options: dict[str, Any] = {}
+
+
 class Dataset(_Strict):
     """Where training or test data come from."""
 
@@ -116,7 +131,7 @@ class Facts(_Strict):
     digest : str
         ``sha256:`` and the hash of the weights file.
     calibration : mapping
-        Numbers that turn logits into answers, such as the conformal threshold.
+        Numbers that turn logits into answers; `jupyter_astroml.models.answers` names them.
     training : mapping
         Seed, number of objects, duration, versions.
     evaluation : mapping
@@ -147,7 +162,7 @@ class Card(_Strict):
     description: str
     input: InputContract
     outputs: Outputs
-    network: dict[str, Any] = {}
+    network: Network
     baseline: str
     datasets: tuple[Dataset, ...]
     limits: tuple[str, ...]

@@ -1,0 +1,249 @@
+"""From a name and a digest to a torch module that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.core.records import OK, Predictions
+from jupyter_astroml.models.answers import answer
+from jupyter_astroml.models.cards import REPLAY, Card, digest_of
+from jupyter_astroml.models.catalogue import architecture, find
+from jupyter_astroml.models.contract import Prepared, prepare
+
+if TYPE_CHECKING:
+    import torch
+
+# Activations of this many cutouts stay in the cache of a CPU core: 32 beat 256 and 1024.
+MICRO_BATCH = 32
+# One light curve already is 18 300 windows.
+MICRO_BATCH_CURVES = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A model that is ready to answer.
+
+    Attributes
+    ----------
+    card : Card
+    digest : str
+        Of the weights that were loaded.
+    module : torch.nn.Module
+        Values in, logits of every member out: shape (member, n, k).
+    """
+
+    card: Card
+    digest: str
+    module: torch.nn.Module
+
+    def prepare(self, samples: Any) -> Prepared:
+        """Bring samples into the input contract; see `jupyter_astroml.models.contract.prepare`."""
+        return prepare(self.card, samples)
+
+    def logits(
+        self, values: np.ndarray, *, progress: Callable[[int, int], None] | None = None
+    ) -> np.ndarray:
+        """Run the network.
+
+        Parameters
+        ----------
+        values : ndarray of float32, shape (n, ...)
+            In the input contract.
+        progress : callable, optional
+            Called with the number of objects done and the total.
+
+        Returns
+        -------
+        ndarray of float32, shape (member, n, k)
+        """
+        import torch
+
+        step = MICRO_BATCH if self.card.kind == "cutouts" else MICRO_BATCH_CURVES
+        parts = []
+        with torch.inference_mode():
+            for start in range(0, len(values), step):
+                chunk = torch.from_numpy(np.ascontiguousarray(values[start : start + step]))
+                parts.append(self.module(chunk.to(self.device)).float().cpu().numpy())
+                if progress:
+                    progress(min(start + step, len(values)), len(values))
+        return np.concatenate(parts, axis=1)
+
+    def predict(self, samples: Any) -> Predictions:
+        """Answer for each object, in order.
+
+        Parameters
+        ----------
+        samples : Cutouts or LightCurves
+            In any unit; `prepare` brings them into the contract.
+
+        Returns
+        -------
+        Predictions
+            Objects outside the input contract have an answer too, and say so in ``fit``.
+        """
+        prepared = self.prepare(samples)
+        columns, arrays = answer(
+            self.card, self.logits(prepared.samples.values), given=samples, prepared=prepared
+        )
+        return Predictions(
+            ids=samples.ids,
+            status=np.full(len(samples), OK),
+            columns=columns,
+            arrays=arrays,
+            ra=samples.ra,
+            dec=samples.dec,
+            meta={"model": self.card.id, "digest": self.digest},
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.module.parameters()).device
+
+
+def load(name: str, digest: str | None = None) -> Model:
+    """Load a model by name.
+
+    Parameters
+    ----------
+    name : str
+        As `jupyter_astroml.models.catalogue.models` lists it.
+    digest : str, optional
+        Refuse weights with any other digest.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model, or its weights are absent, changed, or do not fit the network.
+    """
+    entry = find(name)
+    promised = entry.digest
+    if digest is not None and digest != promised:
+        raise ModelError(
+            f"The weights of {name} here are not those that were asked for",
+            cause=f"asked for {digest[:19]}…, here is {promised[:19]}…",
+            remedy="run on a place with the same version of the model",
+        )
+    return _load(
+        entry.folder, promised, entry.weights.stat().st_mtime_ns if _there(entry.weights) else 0
+    )
+
+
+def _there(path: Path) -> bool:
+    if not path.is_file():
+        raise ModelError(
+            f"The weights {path.name} are missing in {path.parent}",
+            remedy="install the model again",
+        )
+    return True
+
+
+# The time of change is part of the key, so that retrained weights are seen without a restart.
+@lru_cache(maxsize=8)
+def _load(folder: Path, digest: str, _changed: int) -> Model:
+    from jupyter_astroml.models.cards import WEIGHTS, read_card
+
+    path = folder / WEIGHTS
+    found = digest_of(path)
+    if found != digest:
+        raise ModelError(
+            f"The weights in {path} are not those of the card",
+            cause=f"the card says {digest[:19]}…, the file has {found[:19]}…",
+            remedy="install the model again; do not use a file that somebody changed",
+        )
+    card = read_card(folder)
+    module = build(card)
+    _fill(module, path)
+    return Model(card=card, digest=digest, module=module.eval())
+
+
+def build(card: Card) -> torch.nn.Module:
+    """Make the module of a card, with weights still to be filled in.
+
+    Raises
+    ------
+    ModelError
+        If the architecture is not installed or refuses the options.
+    """
+    package = architecture(card.network.architecture)
+    try:
+        return import_module(f"{package}.network").build(**card.network.options)
+    except TypeError as err:
+        raise ModelError(
+            f"The network of {card.id} refuses its options {card.network.options}", cause=str(err)
+        ) from err
+
+
+def _fill(module: torch.nn.Module, path: Path) -> None:
+    """Read safetensors (which cannot carry code) into a module."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights = load_file(path)
+    except (OSError, SafetensorError) as err:
+        raise ModelError(f"{path} is no safetensors file", cause=str(err)) from err
+    wanted = module.state_dict()
+    # Weights may be stored in half precision to stay small; the network computes in its own.
+    weights = {k: v.to(wanted[k].dtype) if k in wanted else v for k, v in weights.items()}
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as err:
+        raise ModelError(f"{path} does not fit the network", cause=str(err)) from err
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Result of running a model on its stored inputs.
+
+    Attributes
+    ----------
+    model, digest : str
+    n : int
+        Number of stored inputs.
+    largest : float
+        Largest absolute difference of a logit from the stored one.
+    passed : bool
+        Whether every logit is within the card's tolerance.
+    """
+
+    model: str
+    digest: str
+    n: int
+    largest: float
+    passed: bool
+
+
+def replay(name: str) -> Replay:
+    """Run a model on the inputs stored beside it and compare with the stored logits.
+
+    Raises
+    ------
+    ModelError
+        If the model brings no ``replay.npz``.
+    """
+    entry = find(name)
+    model = load(name)
+    try:
+        with np.load(entry.folder / REPLAY, allow_pickle=False) as stored:
+            values, expected = stored["values"].astype(np.float32), stored["logits"]
+    except (OSError, ValueError, KeyError) as err:
+        raise ModelError(f"The model {name} has no usable {REPLAY}", cause=str(err)) from err
+    found = model.logits(values)
+    limit = entry.card.tolerance.absolute + entry.card.tolerance.relative * np.abs(expected)
+    off = np.abs(found - expected)
+    return Replay(
+        model=name,
+        digest=model.digest,
+        n=len(values),
+        largest=float(off.max()),
+        passed=bool((off <= limit).all()),
+    )

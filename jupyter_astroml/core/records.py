@@ -424,17 +424,21 @@ def join(parts: list[Any]) -> Any:
         dense = list(dict.fromkeys(name for p in parts for name in p.arrays))
         return replace(
             first,
-            **{n: np.concatenate([getattr(p, n) for p in parts]) for n in first._per_object},
+            **_joined(parts, first._per_object),
             columns={n: np.concatenate([_column(p, n, parts) for p in parts]) for n in names},
             arrays={n: _stack([_dense(p, n) for p in parts]) for n in dense},
         )
+    return replace(first, **_joined(parts, first._per_object))
+
+
+def _joined(parts: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Concatenate the fields that all parts have."""
     joined = {}
-    for name in first._per_object:
+    for name in names:
         values = [getattr(p, name) for p in parts]
-        if any(v is None for v in values):
-            continue
-        joined[name] = _stack(values, edge=name == "time")
-    return replace(first, **joined)
+        if not any(v is None for v in values):
+            joined[name] = _stack(values, edge=name == "time")
+    return joined
 
 
 def _column(part: Predictions, name: str, parts: list[Predictions]) -> np.ndarray:

@@ -72,7 +72,7 @@ def settings(**given: Any) -> Settings:
     return replace(found, cache_dir=found.cache_dir.expanduser())
 
 
-def _from_files() -> list[tuple[str, Mapping[str, Any]]]:
+def _from_files() -> list[tuple[str, dict[str, Any]]]:
     from jupyter_core.paths import jupyter_config_path
 
     found = []

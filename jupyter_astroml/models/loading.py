@@ -14,7 +14,7 @@ import numpy as np
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.core.records import OK, Predictions
 from jupyter_astroml.models.answers import answer
-from jupyter_astroml.models.cards import REPLAY, Card, digest_of
+from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Card, digest_of, read_card
 from jupyter_astroml.models.catalogue import architecture, find
 from jupyter_astroml.models.contract import Prepared, prepare
 
@@ -132,25 +132,18 @@ def load(name: str, digest: str | None = None) -> Model:
             cause=f"asked for {digest[:19]}…, here is {promised[:19]}…",
             remedy="run on a place with the same version of the model",
         )
-    return _load(
-        entry.folder, promised, entry.weights.stat().st_mtime_ns if _there(entry.weights) else 0
-    )
-
-
-def _there(path: Path) -> bool:
-    if not path.is_file():
+    try:
+        changed = entry.weights.stat().st_mtime_ns
+    except OSError as err:
         raise ModelError(
-            f"The weights {path.name} are missing in {path.parent}",
-            remedy="install the model again",
-        )
-    return True
+            f"The weights of {name} are missing", cause=str(err), remedy="install the model again"
+        ) from err
+    return _load(entry.folder, promised, changed)
 
 
 # The time of change is part of the key, so that retrained weights are seen without a restart.
 @lru_cache(maxsize=8)
 def _load(folder: Path, digest: str, _changed: int) -> Model:
-    from jupyter_astroml.models.cards import WEIGHTS, read_card
-
     path = folder / WEIGHTS
     found = digest_of(path)
     if found != digest:

@@ -1,0 +1,12 @@
+"""The sidebar's face: routes over `jupyter_astroml.session`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _load_jupyter_server_extension(server_app: Any) -> None:
+    from jupyter_astroml.server.routes import routes
+
+    server_app.web_app.add_handlers(".*$", routes(server_app.web_app.settings["base_url"]))
+    server_app.log.info("jupyter_astroml answers under /jupyter-astroml/")

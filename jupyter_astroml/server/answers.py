@@ -1,0 +1,206 @@
+"""From the session's records to the answers of the routes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.core.settings import settings
+from jupyter_astroml.server.shapes import (
+    ArchiveInfo,
+    ArchiveSchema,
+    Column,
+    Interval,
+    Measure,
+    ModelDetail,
+    ModelInfo,
+    Needs,
+    Schema,
+    Status,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from jupyter_astroml.models.cards import Card
+
+
+def status(*, user: str) -> Status:
+    """Versions and defaults.
+
+    Parameters
+    ----------
+    user : str
+        Name of the person who asks.
+    """
+    from importlib.metadata import version
+
+    found = settings()
+    return Status(
+        version=version("jupyter_astroml"),
+        bokeh=version("bokeh"),
+        user=user,
+        archive=found.archive,
+        engine=found.engine,
+    )
+
+
+def archives() -> tuple[ArchiveInfo, ...]:
+    """Archives that have a name, the demo sky first."""
+    from jupyter_astroml import session
+
+    return tuple(
+        ArchiveInfo(
+            name=each["name"],
+            title=each["title"],
+            url=each["url"],
+            description=each["description"],
+        )
+        for each in session.archives()
+    )
+
+
+def schema(name: str) -> ArchiveSchema:
+    """Schemas, tables and columns of an archive.
+
+    Parameters
+    ----------
+    name : str
+        Name of the archive.
+
+    Raises
+    ------
+    ArchiveError
+        If there is no such archive or it does not answer.
+    """
+    from jupyter_astroml import session
+
+    return ArchiveSchema(
+        archive=name,
+        schemas=tuple(
+            Schema(
+                name=each.name,
+                description=_text(each.description),
+                tables=tuple(
+                    Table(
+                        name=table.name,
+                        description=_text(table.description),
+                        columns=tuple(_column(column) for column in table.columns),
+                    )
+                    for table in each.tables
+                ),
+            )
+            for each in session.archive(name).schema()
+        ),
+    )
+
+
+def models() -> tuple[ModelInfo, ...]:
+    """Every model that can be named in ``aml.predict``."""
+    from jupyter_astroml import session
+
+    return tuple(_info(entry) for entry in session.models())
+
+
+def model(name: str) -> ModelDetail:
+    """One model's card.
+
+    Parameters
+    ----------
+    name : str
+        Name of the model.
+
+    Raises
+    ------
+    ModelError
+        If there is no model of this name.
+    """
+    from jupyter_astroml import session
+
+    for entry in session.models():
+        if entry.name == name:
+            return _detail(entry)
+    raise ModelError(
+        f"There is no model '{name}'",
+        cause="no installed package and no folder of the model path has it",
+        remedy="jupyter astroml models list",
+    )
+
+
+def _text(value: Any) -> str:
+    # TAP_SCHEMA leaves a description, a unit or a UCD NULL where there is none.
+    return "" if value is None else str(value)
+
+
+def _column(column: Any) -> Column:
+    return Column(
+        name=column.name,
+        datatype=_text(column.datatype),
+        unit=_text(column.unit),
+        ucd=_text(column.ucd),
+        description=_text(column.description),
+    )
+
+
+def _info(entry: Any) -> ModelInfo:
+    card = entry.card
+    return ModelInfo(
+        name=entry.name,
+        title=card.title,
+        task=card.task,
+        version=card.version,
+        source=entry.source,
+        description=card.description,
+        answers=card.outputs.names,
+        measure=_measure(card),
+        needs=_needs(card),
+        limits=card.limits,
+    )
+
+
+def _detail(entry: Any) -> ModelDetail:
+    card = entry.card
+    return ModelDetail(
+        info=_info(entry),
+        bias=card.bias,
+        baseline=card.baseline,
+        licence=card.licence,
+        citations=tuple(each.text for each in card.citations),
+        trained_on=tuple(
+            f"{each.name} (simulated)" if each.simulated else each.name for each in card.datasets
+        ),
+        digest=card.facts.digest if card.facts else "",
+    )
+
+
+def _measure(card: Card) -> Measure | None:
+    found = card.facts.evaluation if card.facts else {}
+    if not found:
+        return None
+    return Measure(
+        name=found["metric"],
+        value=found["value"],
+        low=found.get("low"),
+        high=found.get("high"),
+        objects=found["n"],
+        data=_text(found.get("data")),
+        baseline=_text(found.get("baseline")),
+        baseline_value=found.get("baseline_value"),
+        higher_is_better=found.get("higher_is_better", True),
+    )
+
+
+def _needs(card: Card) -> Needs:
+    asked = card.input
+    return Needs(
+        kind=asked.kind,
+        bands=asked.bands,
+        flux_unit=asked.flux_unit,
+        size=asked.size,
+        pixel_scale=_interval(asked.pixel_scale),
+        cadence=_interval(asked.cadence),
+        notes=asked.notes,
+    )
+
+
+def _interval(found: Any) -> Interval | None:
+    return found and Interval(low=found.low, high=found.high, unit=found.unit)

@@ -24,7 +24,7 @@ PICTURE_BANDS = ("i", "r", "g")
 # at z = 0.1, comes out nearly white.
 WEIGHTS = (1.0, 1.3, 1.8)
 # Slope of the faint, linear part: picture levels per weighted nanomaggy in a pixel of 0.396 arcsec.
-STRETCH = 0.45
+STRETCH = 0.6
 # Where the stretch turns logarithmic: at an intensity of 1 / (STRETCH · SOFTENING).
 SOFTENING = 4.0
 # Weighted nanomaggies per pixel that are black, m of the paper; negative keeps the sky's noise.

@@ -1,0 +1,1 @@
+"""Clients of archives: query, rows, references, bytes, samples."""

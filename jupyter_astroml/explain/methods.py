@@ -139,7 +139,7 @@ def _gradient(
     scores: Scores, x: torch.Tensor, batch: int, progress: Progress | None
 ) -> torch.Tensor:
     return mean_gradient(
-        scores, x, lambda _, rows: x[rows], weights=np.ones(1), batch=batch, progress=progress
+        scores, x, lambda _, rows: x[rows][None], weights=np.ones(1), batch=batch, progress=progress
     )
 
 
@@ -152,21 +152,50 @@ def _smoothgrad(
     batch: int,
     progress: Progress | None,
 ) -> torch.Tensor:
-    import torch
 
     spread = noise * scores.tensor(_ranges(x.cpu().numpy()))
-    # Drawn on the CPU, one field for each copy: equal on every device and for every batch.
-    generator = torch.Generator().manual_seed(seed)
-    drawn: dict[int, torch.Tensor] = {}
+    drawn = _Noise(tuple(x.shape[1:]), seed)
 
-    def vary(copy: int, rows: slice) -> torch.Tensor:
-        if copy not in drawn:
-            drawn.clear()
-            drawn[copy] = scores.tensor(torch.randn(x.shape[1:], generator=generator))
-        return x[rows] + spread[rows] * drawn[copy]
+    def vary(copies: slice, rows: slice) -> torch.Tensor:
+        return x[rows] + spread[rows] * scores.tensor(drawn(copies))[:, None]
 
     weights = np.full(samples, 1 / samples)
     return mean_gradient(scores, x, vary, weights=weights, batch=batch, progress=progress)
+
+
+class _Noise:
+    """Standard normal fields, one a copy, that do not depend on how the copies are batched.
+
+    They are drawn on the CPU in chunks of a fixed size, so that every device and batch sees the
+    same ones; only the chunks in use are kept.
+    """
+
+    chunk = 16
+
+    def __init__(self, shape: tuple[int, ...], seed: int) -> None:
+        import torch
+
+        self._shape = shape
+        self._generator = torch.Generator().manual_seed(seed)
+        self._chunks: dict[int, torch.Tensor] = {}
+        self._drawn = 0
+
+    def __call__(self, copies: slice) -> torch.Tensor:
+        """Return the fields of some copies; the copies must be asked for in rising order."""
+        import torch
+
+        first, last = copies.start // self.chunk, (copies.stop - 1) // self.chunk
+        while self._drawn <= last:
+            self._chunks[self._drawn] = torch.randn(
+                (self.chunk, *self._shape), generator=self._generator
+            )
+            self._drawn += 1
+        for old in [c for c in self._chunks if c < first]:
+            del self._chunks[old]
+        fields = [self._chunks[c] for c in range(first, last + 1)]
+        start = copies.start - first * self.chunk
+        joined = fields[0] if len(fields) == 1 else torch.cat(fields)
+        return joined[start : start + copies.stop - copies.start]
 
 
 def _integrated(
@@ -178,13 +207,13 @@ def _integrated(
     progress: Progress | None,
 ) -> torch.Tensor:
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    nodes, weights = (nodes + 1) / 2, weights / 2
+    part = scores.tensor((nodes + 1) / 2).reshape(-1, *[1] * x.ndim)
     way = x - base
     mean = mean_gradient(
         scores,
         x,
-        lambda step, rows: base[rows] + float(nodes[step]) * way[rows],
-        weights=weights,
+        lambda some, rows: base[rows] + part[some] * way[rows],
+        weights=weights / 2,
         batch=batch,
         progress=progress,
     )
@@ -204,11 +233,12 @@ def _occlusion(
     # What is missing stays missing: a patch must not add data.
     cover = torch.where(torch.isfinite(x), base, x)
 
-    def vary(repetition: int, rows: slice) -> torch.Tensor:
-        inputs = x[rows].clone()
-        if repetition:  # repetition 0 is the whole object
-            where = (..., *windows[repetition - 1])
-            inputs[where] = cover[rows][where]
+    def vary(repetitions: slice, rows: slice) -> torch.Tensor:
+        inputs = x[rows].expand(repetitions.stop - repetitions.start, *x[rows].shape).clone()
+        for one, repetition in zip(inputs, range(repetitions.start, repetitions.stop), strict=True):
+            if repetition:  # repetition 0 is the whole object
+                where = (..., *windows[repetition - 1])
+                one[where] = cover[rows][where]
         return inputs
 
     repeats = len(windows) + 1

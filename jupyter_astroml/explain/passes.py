@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import torch
 
 Progress = Callable[[int, int], Any]
-# (repetition, objects) -> inputs of shape (len(objects), ...)
-Vary = Callable[[int, slice], "torch.Tensor"]
+# (repetitions, objects) -> inputs of shape (repetition, object, ...)
+Vary = Callable[[slice, slice], "torch.Tensor"]
 
 
 @contextmanager
@@ -98,30 +98,39 @@ class Scores:
         return scores
 
 
-def _batches(n: int, repeats: int, batch: int) -> Iterator[list[tuple[int, slice, slice]]]:
-    """Cut repeats x n passes into batches of segments (repetition, its objects, their place)."""
+def _batches(n: int, repeats: int, batch: int) -> Iterator[list[tuple[slice, slice]]]:
+    """Cut repeats x n passes into batches of up to three rectangles (repetitions, objects)."""
     total = n * repeats
     for start in range(0, total, batch):
         stop = min(start + batch, total)
-        segments, at = [], start
+        pieces, at = [], start
         while at < stop:
             repetition, first = divmod(at, n)
-            last = min(n, first + stop - at)
-            place = slice(at - start, at - start + last - first)
-            segments.append((repetition, slice(first, last), place))
-            at += last - first
-        yield segments
+            whole = (stop - at) // n
+            if first == 0 and whole:
+                pieces.append((slice(repetition, repetition + whole), slice(0, n)))
+                at += whole * n
+            else:
+                last = min(n, first + stop - at)
+                pieces.append((slice(repetition, repetition + 1), slice(first, last)))
+                at += last - first
+        yield pieces
 
 
-def _filled(
-    segments: list[tuple[int, slice, slice]], vary: Vary
-) -> tuple[torch.Tensor, torch.Tensor]:
+def _length(piece: slice) -> int:
+    return int(piece.stop - piece.start)
+
+
+def _filled(pieces: list[tuple[slice, slice]], vary: Vary) -> tuple[torch.Tensor, torch.Tensor]:
     """Return the inputs of a batch and the object that each of them varies."""
     import torch
 
-    inputs = [vary(repetition, rows) for repetition, rows, _ in segments]
-    objects = [torch.arange(rows.start, rows.stop) for _, rows, _ in segments]
-    return torch.cat(inputs), torch.cat(objects)
+    inputs = [vary(repetitions, rows).flatten(0, 1) for repetitions, rows in pieces]
+    objects = [
+        torch.arange(rows.start, rows.stop).repeat(_length(repetitions))
+        for repetitions, rows in pieces
+    ]
+    return (torch.cat(inputs) if len(inputs) > 1 else inputs[0]), torch.cat(objects)
 
 
 def mean_gradient(
@@ -157,10 +166,11 @@ def mean_gradient(
     import torch
 
     total = torch.zeros_like(like)
+    weight = scores.tensor(weights)
     n, repeats, done = len(like), len(weights), 0
-    for segments in _batches(n, repeats, batch):
+    for pieces in _batches(n, repeats, batch):
         with torch.enable_grad():
-            inputs, objects = _filled(segments, vary)
+            inputs, objects = _filled(pieces, vary)
             inputs = inputs.detach().requires_grad_()
             score = scores(inputs, objects).sum()
             if not score.requires_grad:
@@ -170,9 +180,13 @@ def mean_gradient(
                     remedy="use method='occlusion', which needs none",
                 )
             (slope,) = torch.autograd.grad(score, inputs)
-        # One slice after the other: the order of the sum is then fixed on a GPU too.
-        for repetition, rows, place in segments:
-            total[rows].add_(slope[place], alpha=float(weights[repetition]))
+        at = 0
+        for repetitions, rows in pieces:
+            counts = (_length(repetitions), _length(rows))
+            part = slope[at : at + counts[0] * counts[1]].unflatten(0, counts)
+            # Not index_add_, whose order of summation is left open on a GPU.
+            total[rows] += torch.tensordot(weight[repetitions], part, dims=1)
+            at += counts[0] * counts[1]
         done += len(objects)
         if progress is not None:
             progress(done, n * repeats)
@@ -193,8 +207,8 @@ def scores_of(
 
     found, done = [], 0
     with torch.no_grad():
-        for segments in _batches(n, repeats, batch):
-            inputs, objects = _filled(segments, vary)
+        for pieces in _batches(n, repeats, batch):
+            inputs, objects = _filled(pieces, vary)
             found.append(scores(inputs, objects))
             done += len(objects)
             if progress is not None:

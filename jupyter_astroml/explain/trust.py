@@ -51,10 +51,10 @@ def completeness(
     import torch
 
     base = torch.where(torch.isfinite(x), base, x)
-    ends = (base, x)
+    ends = torch.stack([base, x])
     with at_rest(module):
         low, high = (
-            scores_of(scores, len(x), lambda which, rows: ends[which][rows], repeats=2, batch=batch)
+            scores_of(scores, len(x), lambda which, rows: ends[which, rows], repeats=2, batch=batch)
             .cpu()
             .double()
             .numpy()
@@ -137,12 +137,14 @@ def deletion(
     fraction = np.linspace(0, 1, steps + 1)
     grid = (n, 1, *values.shape[2:]) if values.ndim == 4 else values.shape
 
+    gone = torch.as_tensor(fraction * size, device=scores.device).reshape(-1, *[1] * x.ndim)
+
     def curve(rank: np.ndarray) -> np.ndarray:
         placed = torch.as_tensor(rank.reshape(grid), device=scores.device)
         found = scores_of(
             scores,
             n,
-            lambda s, rows: torch.where(placed[rows] < fraction[s] * size, base[rows], x[rows]),
+            lambda some, rows: torch.where(placed[rows] < gone[some], base[rows], x[rows]),
             repeats=len(fraction),
             batch=batch,
             progress=progress,

@@ -474,7 +474,7 @@ def _dumps(
         width = int(rng.integers(3, 9))
         present[dump : dump + width] = False
         if rng.uniform() < 0.4:
-            after = np.arange(0, min(12, len(flux) - dump - width))
+            after = np.arange(min(12, len(flux) - int(dump) - width))
             size = noise * response * rng.normal(1.0, 0.5)
             flux[dump + width + after] += size * np.exp(-after / rng.uniform(1, 4))
 

@@ -1,0 +1,139 @@
+"""The published stella network (Feinstein et al. 2020), for comparison only.
+
+Its weights are not part of this package: they are read from the HDF5 file of the stella project
+where a user has it.
+The file is opened as an array store; no Keras code and no pickled object is run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jupyter_astroml.core.errors import MissingExtraError, ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+PATTERN = "stella_ensemble_*.h5"
+_WINDOW = 200
+# Layer: the shape that Keras stores, (width, in, out) for convolutions and (in, out) for dense.
+_SHAPES = {
+    "conv1d": (7, 1, 16),
+    "conv1d_1": (3, 16, 64),
+    "dense": (3200, 32),
+    "dense_1": (32, 1),
+}
+_CHUNK = 2000
+
+
+class Stella:
+    """One published network in torch.
+
+    Parameters
+    ----------
+    path : Path
+        HDF5 file of Keras.
+
+    Raises
+    ------
+    MissingExtraError
+        If h5py is not installed.
+    ModelError
+        If the file is not that network.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import torch
+
+        try:
+            import h5py
+        except ImportError as err:
+            raise MissingExtraError(
+                "Reading the published stella network needs h5py",
+                cause=str(err),
+                remedy="pip install h5py",
+            ) from err
+        self.name = path.stem
+        self.weights: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+        try:
+            with h5py.File(path, "r") as file:
+                for layer, shape in _SHAPES.items():
+                    group = file["model_weights"][layer][layer]
+                    kernel, bias = group["kernel:0"][()], group["bias:0"][()]
+                    if kernel.shape != shape or bias.shape != shape[-1:]:
+                        raise ModelError(f"{path.name}: {layer} has the shape {kernel.shape}")
+                    # Keras: (width, in, out) and (in, out); torch: (out, in, width) and (out, in).
+                    self.weights[layer] = (
+                        torch.from_numpy(np.ascontiguousarray(kernel.T, dtype=np.float32)),
+                        torch.from_numpy(bias.astype(np.float32)),
+                    )
+        except (OSError, KeyError) as err:
+            raise ModelError(f"{path.name} is not a stella network", cause=str(err)) from err
+
+    def probability(self, flux: np.ndarray) -> np.ndarray:
+        """Probability of a flare at each cadence, as stella's own prediction makes it.
+
+        Windows of 200 cadences in the order of the file (gaps are not filled), each divided by its
+        median.
+
+        Parameters
+        ----------
+        flux : ndarray, shape (t,)
+            Relative flux, finite.
+
+        Returns
+        -------
+        ndarray of float32, shape (t,)
+        """
+        import torch
+        from torch.nn import functional
+
+        values = torch.from_numpy(np.ascontiguousarray(flux, dtype=np.float32))
+        half = _WINDOW // 2
+        padded = functional.pad(values[None, None], (half, half - 1), mode="replicate")[0, 0]
+        windows = padded.unfold(0, _WINDOW, 1)
+        with torch.inference_mode():
+            parts = [self._answer(part) for part in windows.split(_CHUNK)]
+        return torch.cat(parts).numpy()
+
+    def _answer(self, windows: torch.Tensor) -> torch.Tensor:
+        import torch
+        from torch.nn import functional
+
+        w = self.weights
+        x = (windows / windows.median(dim=1, keepdim=True).values)[:, None]
+        x = functional.relu(functional.conv1d(x, *w["conv1d"], padding="same"))
+        x = functional.max_pool1d(x, 2)
+        x = functional.relu(functional.conv1d(x, *w["conv1d_1"], padding="same"))
+        # Keras flattens (position, channel), torch (channel, position).
+        x = functional.max_pool1d(x, 2).transpose(1, 2).flatten(1)
+        x = functional.relu(functional.linear(x, *w["dense"]))
+        return torch.sigmoid(functional.linear(x, *w["dense_1"]))[:, 0]
+
+
+def find(folder: Path) -> list[Path]:
+    """Look for published networks: in ``ASTROML_DATA``, else above the data folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the light curves.
+
+    Returns
+    -------
+    list of Path
+        Empty where there are none.
+    """
+    import os
+
+    places = [Path(folder).resolve().parent.parent / "weights", Path(folder) / "weights"]
+    if os.environ.get("ASTROML_DATA"):
+        places.insert(0, Path(os.environ["ASTROML_DATA"]) / "weights")
+    for place in places:
+        found = sorted(place.glob(PATTERN))
+        if found:
+            return found
+    return []

@@ -1,0 +1,588 @@
+"""The story, composed: query → samples → run → explanation → report.
+
+The notebook, the sidebar, the shell and the tests all call these functions; this is the only place
+that knows their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_astroml.archives.archive import Archive
+from jupyter_astroml.archives.archive import archive as _archive
+from jupyter_astroml.archives.known import DEMO, KNOWN, lookup
+from jupyter_astroml.archives.rows import references
+from jupyter_astroml.core.errors import DataError, ModelError, RunError, SettingsError
+from jupyter_astroml.core.jobs import Engine, Job
+from jupyter_astroml.core.records import Attributions, Cutouts, LightCurves, References
+from jupyter_astroml.core.settings import settings
+from jupyter_astroml.models import catalogue
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from jupyter_astroml.compute.run import Progress, Run
+    from jupyter_astroml.models.cards import Card
+    from jupyter_astroml.models.evaluation import Evaluation
+
+ENGINES = ("here", "dask")
+# Objects of the dry run that fits the block size.
+_DRY_RUN = 8
+# Blocks hold their data in memory together, and one slow block must not hold up a cancel.
+_LARGEST_BLOCK = 2048
+# Cadences about the explained one that an explanation of a light curve shows.
+_WINDOW = 1000
+
+
+def archives() -> list[dict[str, str]]:
+    """Return the archives that have a name.
+
+    Returns
+    -------
+    list of dict
+        With ``name``, ``title``, ``url`` and ``description``.
+    """
+    return [{"name": k.name, "title": k.title, "url": k.url, "description": k.title} for k in KNOWN]
+
+
+def archive(name: str = "") -> Archive:
+    """Return an archive by name or by the URL of its TAP service.
+
+    Parameters
+    ----------
+    name : str
+        Empty takes the archive of the settings, which is the demo sky unless a site or a user chose
+        another.
+        The demo sky is simulated; its archive runs on this machine and starts on first use.
+
+    Raises
+    ------
+    ArchiveError
+        If the name is unknown.
+    """
+    name = name or settings().archive
+    if lookup(name).name != DEMO:
+        return _archive(name)
+    from jupyter_astroml.embedded.serve import demo
+
+    return _archive(DEMO, url=f"{demo().url}/tap")
+
+
+def models() -> catalogue.Models:
+    """Return all models that can be named; shows itself as a table in a notebook."""
+    return catalogue.models()
+
+
+def model(name: str) -> catalogue.Entry:
+    """Return one model with its card.
+
+    Raises
+    ------
+    ModelError
+        If there is none of this name.
+    """
+    return catalogue.find(name)
+
+
+def engine(name: str = "", *, workers: int = 0, cluster: Any = None) -> Engine:
+    """Return a place where models run.
+
+    Parameters
+    ----------
+    name : {"", "here", "dask"}
+        Empty takes the engine of the settings.
+        ``"here"`` is this process; ``"dask"`` a Dask cluster.
+    workers : int
+        Processes of a cluster of our own; 0 takes one for each core.
+    cluster : str, Client or cluster, optional
+        A Dask cluster that already runs, or the address of its scheduler.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown name.
+    """
+    from jupyter_astroml import tasks
+
+    found = settings(engine=name or None, workers=workers or None)
+    if cluster is not None or found.engine == "dask":
+        from jupyter_astroml.compute.dask_engine import Dask
+
+        return Dask(
+            tasks.perform,
+            prepare=tasks.prepare,
+            cluster=cluster,
+            workers=found.workers,
+            window=found.window,
+        )
+    if found.engine == "here":
+        from jupyter_astroml.compute.here import Here
+
+        return Here(tasks.perform, prepare=tasks.prepare, window=found.window)
+    raise SettingsError(
+        f"There is no engine {found.engine!r}", remedy=f"use one of {', '.join(ENGINES)}"
+    )
+
+
+def samples(rows: Any, *, model: str = "", size: Any = None, **options: Any) -> References:
+    """Turn rows into references to their data; nothing is fetched yet.
+
+    Parameters
+    ----------
+    rows : Table
+        Rows of a query.
+    model : str, optional
+        Cutouts are made as large as this model wants them, if the rows tell the pixel scale.
+    size : Quantity, angle, optional
+        Full width of the cutouts; beats `model`.
+    **options
+        As `jupyter_astroml.archives.rows.references`.
+
+    Raises
+    ------
+    DataError
+        If the rows do not say where their data are.
+    """
+    found = references(rows, size=size, **options)
+    if size is None and model:
+        card = catalogue.find(model).card
+        scale = float(np.nanmedian(found.pixel_scale)) if _known(found.pixel_scale) else np.nan
+        if card.kind == "cutouts" and np.isfinite(scale):
+            found = replace(found, size_arcsec=card.input.size[-1] * scale)
+    return found
+
+
+def _known(values: np.ndarray) -> bool:
+    return bool(np.isfinite(values).any())
+
+
+def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
+    """Get the pixels or cadences of a few objects.
+
+    Parameters
+    ----------
+    data : Table, References or Run
+        What was queried, referred to or run on.
+    ids : iterable of str, optional
+        Only these objects.
+
+    Returns
+    -------
+    Cutouts or LightCurves
+
+    Raises
+    ------
+    DataError
+        If none of the objects could be fetched; the cause is the first one's.
+    """
+    from jupyter_astroml.archives.fetch import fetch as get
+    from jupyter_astroml.compute.run import Run
+
+    if isinstance(data, Run):
+        data = data.select(ids if ids is not None else data.predictions(arrays=False).ids)
+    elif isinstance(data, References | Cutouts | LightCurves):
+        data = data if ids is None else data[_rows(data.ids, ids)]
+    else:
+        data = samples(data)
+        data = data if ids is None else data[_rows(data.ids, ids)]
+    if not isinstance(data, References):
+        return data
+    found, failures = get(data)
+    if found is None:
+        first = next(iter(failures.values()), "there is no object")
+        raise DataError("None of the objects could be fetched", cause=first)
+    return found
+
+
+def _rows(have: np.ndarray, wanted: Iterable[str]) -> np.ndarray:
+    place = {name: i for i, name in enumerate(have.tolist())}
+    names = [str(w) for w in wanted]
+    unknown = [name for name in names if name not in place]
+    if unknown:
+        raise DataError(f"There is no object {unknown[0]!r}", remedy="take an id from the rows")
+    return np.array([place[name] for name in names], dtype=int)
+
+
+def predict(
+    data: Any,
+    *,
+    model: str,
+    engine: Engine | str = "",
+    workers: int = 0,
+    run: Path | str | None = None,
+    size: Any = None,
+    block: int = 0,
+    progress: Callable[[Progress], Any] | bool = True,
+    cancel: Callable[[], bool] | None = None,
+) -> Run:
+    """Run a model over objects, and keep what it answers on disk as it arrives.
+
+    Parameters
+    ----------
+    data : Table, References, Cutouts or LightCurves
+        Rows of a query, or what was made of them.
+    model : str
+        Name of the model: `models` lists them.
+    engine : Engine or str
+        Where it runs: see `engine`.
+    workers : int
+        For the engine ``"dask"``: processes; 0 takes one for each core.
+    run : Path, optional
+        Folder of the run; by default a new one in the run folder of the settings.
+    size : Quantity, angle, optional
+        Full width of cutouts; by default what the model wants.
+    block : int
+        Objects in a block; 0 fits it to the time that a few objects take.
+    progress : callable or bool
+        True shows a bar; a callable gets each `Progress`.
+    cancel : callable, optional
+        Asked often; when it returns True the run stops, and can be resumed.
+
+    Returns
+    -------
+    Run
+        Of which `Run.predictions` are the answers; interrupting the kernel leaves a run that
+        `resume` completes.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    DataError
+        If the data are of the wrong kind.
+    RunError
+        If the folder is taken, or the engine fails.
+    """
+    from jupyter_astroml.compute.run import Run
+
+    entry = catalogue.find(model)
+    job = Job(task="predict", model=entry.name, digest=entry.digest)
+    if not isinstance(data, References | Cutouts | LightCurves):
+        data = samples(data, model=model, size=size)
+    kind = data.kind
+    if kind and kind != entry.card.kind:
+        raise DataError(
+            f"The model {model} takes {entry.card.kind}, and these are {kind}",
+            remedy="choose a model for this kind of data: aml.models()",
+        )
+    place, owned = _engine(engine, workers=workers)
+    try:
+        folder = Path(run) if run is not None else _new_folder(entry.name)
+        made = Run.create(
+            folder,
+            job=job,
+            data=data,
+            block_size=block or _block_size(job, data),
+            meta={"engine": place.name, "query": dict(data.meta)},
+        )
+        return _drive(made, place, progress=progress, cancel=cancel)
+    finally:
+        if owned:
+            place.close()
+
+
+def resume(
+    run: Run | Path | str,
+    *,
+    engine: Engine | str = "",
+    workers: int = 0,
+    progress: Callable[[Progress], Any] | bool = True,
+    cancel: Callable[[], bool] | None = None,
+) -> Run:
+    """Do what is missing in a run, and only that.
+
+    Parameters
+    ----------
+    run : Run or Path
+        What `predict` returned, or its folder.
+    engine, workers, progress, cancel
+        As for `predict`; another engine than the first time is fine.
+
+    Raises
+    ------
+    RunError
+        If there is no run, or another process drives it.
+    """
+    made = open_run(run)
+    place, owned = _engine(engine, workers=workers)
+    try:
+        return _drive(made, place, progress=progress, cancel=cancel)
+    finally:
+        if owned:
+            place.close()
+
+
+def open_run(run: Run | Path | str) -> Run:
+    """Return a run by its folder, or by its name in the run folder of the settings.
+
+    Raises
+    ------
+    RunError
+        If there is none.
+    """
+    from jupyter_astroml.compute.run import Run
+
+    if isinstance(run, Run):
+        return run
+    folder = Path(run)
+    named = settings().run_dir / folder
+    return Run.open(named if not folder.exists() and named.exists() else folder)
+
+
+def runs(folder: Path | str | None = None) -> list[Run]:
+    """Return the runs in a folder, by default in the run folder of the settings."""
+    from jupyter_astroml.compute.run import runs as found
+
+    return found(folder or settings().run_dir)
+
+
+def check(data: Any, *, model: str) -> Table:
+    """Tell for each object whether it fits a model's input contract, before the model runs.
+
+    Parameters
+    ----------
+    data : Table, References, Cutouts or LightCurves
+        Fetched if it is not yet.
+    model : str
+        Name of the model.
+
+    Returns
+    -------
+    Table
+        ``id`` and ``fit``: ``fits``, ``converted: how`` or ``outside: why``.
+    """
+    from astropy.table import Table as AstropyTable
+
+    from jupyter_astroml.models.contract import check as compare
+
+    entry = catalogue.find(model)
+    if not isinstance(data, References | Cutouts | LightCurves):
+        data = samples(data, model=model)
+    found = fetch(data)
+    return AstropyTable({"id": found.ids, "fit": compare(entry.card, found).words()})
+
+
+def explain(
+    data: Any,
+    *,
+    model: str = "",
+    ids: Iterable[str] | str | None = None,
+    target: str | float | None = None,
+    method: str = "smoothgrad",
+    window: int = _WINDOW,
+    **options: Any,
+) -> Attributions:
+    """Show what in the data moved the model's answer.
+
+    Parameters
+    ----------
+    data : Run, Table, References, Cutouts or LightCurves
+        A run brings its model with it.
+    model : str
+        Name of the model; not needed with a run.
+    ids : str or iterable of str, optional
+        Objects to explain; needed for a run or a long table, since each costs many passes.
+    target : str or float, optional
+        Classifier: name of a class, by default the predicted one.
+        Detector: time in days on the axis of the light curve, by default the most probable cadence.
+    method : str
+        A key of `jupyter_astroml.explain.methods.METHODS`.
+    window : int
+        Detector: cadences shown about the explained one.
+    **options
+        As `jupyter_astroml.explain.methods.attribute`: ``samples``, ``steps``, ``seed``, ….
+
+    Returns
+    -------
+    Attributions
+        Maps in the axes of the data as the model saw them.
+
+    Raises
+    ------
+    DataError
+        For an unknown id, class or method, or data that could not be fetched.
+    """
+    from jupyter_astroml.compute.run import Run
+    from jupyter_astroml.explain.methods import attribute
+    from jupyter_astroml.models.loading import load
+
+    if isinstance(data, Run):
+        model = model or data.job.model
+    if not model:
+        raise ModelError("No model is named", remedy="write explain(…, model='…')")
+    wanted = [ids] if isinstance(ids, str) else ids
+    if not isinstance(data, Run | References | Cutouts | LightCurves):
+        data = samples(data, model=model)
+    loaded = load(model)
+    seen = loaded.prepare(fetch(data, ids=wanted)).samples
+    targets = _targets(loaded, seen, target)
+    if loaded.card.outputs.axis == "time":
+        seen, targets, names = _about(seen, targets, window=window)
+    else:
+        names = np.asarray(loaded.card.outputs.names)[targets]
+    maps = attribute(loaded.module, seen.values, targets=targets, method=method, **options)
+    return Attributions(
+        ids=seen.ids,
+        maps=maps,
+        targets=targets,
+        target_names=names,
+        method=method,
+        samples=seen,
+        signed=bool(options.get("signed", True)),
+        meta={"model": model, "digest": loaded.digest, **options},
+        ra=seen.ra,
+        dec=seen.dec,
+    )
+
+
+def _targets(loaded: Any, seen: Any, target: str | float | None) -> np.ndarray:
+    """Return the index of the output to explain, for each object."""
+    card: Card = loaded.card
+    if card.outputs.axis == "class":
+        names = list(card.outputs.names)
+        if target is None:
+            return loaded.logits(seen.values).mean(axis=0).argmax(axis=-1)
+        if target not in names:
+            raise DataError(
+                f"The model {card.id} has no class {target!r}", remedy=f"use {', '.join(names)}"
+            )
+        return np.full(len(seen), names.index(str(target)))
+    if target is None:
+        return loaded.logits(seen.values).mean(axis=0).argmax(axis=-1)
+    try:
+        time = float(target)
+    except ValueError as err:
+        raise DataError(f"The target {target!r} is no time in days") from err
+    return np.abs(seen.time - time).argmin(axis=1)
+
+
+def _about(
+    seen: LightCurves, targets: np.ndarray, *, window: int
+) -> tuple[LightCurves, np.ndarray, np.ndarray]:
+    """Cut light curves to the cadences about their targets."""
+    width = min(window, seen.values.shape[1])
+    starts = np.clip(targets - width // 2, 0, seen.values.shape[1] - width)
+    columns = starts[:, None] + np.arange(width)
+    time = np.take_along_axis(seen.time, columns, axis=1)
+    cut = replace(seen, time=time, values=np.take_along_axis(seen.values, columns, axis=1))
+    inner = targets - starts
+    names = np.array([f"t = {t:.4f} d" for t in time[np.arange(len(seen)), inner]])
+    return cut, inner, names
+
+
+def evaluate(
+    model: str,
+    *,
+    data: Path | str,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Measure a model on labelled data that it was not trained on, with its baseline beside it.
+
+    Parameters
+    ----------
+    model : str
+        Name of the model.
+    data : Path
+        Folder in the layout that the model's README names.
+    seed : int
+        Of the bootstrap.
+    progress : callable, optional
+        Called with the number of objects done and the total.
+
+    Raises
+    ------
+    ModelError
+        If the model brings no evaluation.
+    DataError
+        If the folder does not have the layout, or holds no unseen object.
+    """
+    from importlib import import_module
+    from importlib.util import find_spec
+
+    folder = Path(data)
+    if not folder.is_dir():
+        raise DataError(f"There is no folder {folder}", remedy="give the folder of labelled data")
+    entry = catalogue.find(model)
+    package = catalogue.architecture(entry.card.network.architecture)
+    if find_spec(f"{package}.evaluate") is None:
+        raise ModelError(f"The model {model} brings no evaluation")
+    found: Evaluation = import_module(f"{package}.evaluate").evaluate(
+        folder, seed=seed, progress=progress
+    )
+    return found
+
+
+def _engine(given: Engine | str, *, workers: int) -> tuple[Engine, bool]:
+    """Return an engine, and whether it is ours to close."""
+    if isinstance(given, str):
+        return engine(given, workers=workers), True
+    return given, False
+
+
+def _new_folder(name: str) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    root = settings().run_dir
+    for number in range(1000):
+        folder = root / (f"{name}-{stamp}" + (f"-{number}" if number else ""))
+        if not folder.exists():
+            return folder
+    raise RunError(f"No free name for a run in {root}", remedy="give run='…'")
+
+
+def _block_size(job: Job, data: Any) -> int:
+    """Fit the block to the time that a few objects take, once everything is warm."""
+    from time import perf_counter
+
+    from jupyter_astroml import tasks
+
+    dry = tasks.prepare(job, data[: min(_DRY_RUN, len(data))])
+    tasks.perform(job, dry)
+    start = perf_counter()
+    tasks.perform(job, dry)
+    one = (perf_counter() - start) / min(_DRY_RUN, len(data))
+    return int(np.clip(settings().block_seconds / max(one, 1e-6), 1, _LARGEST_BLOCK))
+
+
+def _drive(
+    run: Run,
+    place: Engine,
+    *,
+    progress: Callable[[Progress], Any] | bool,
+    cancel: Callable[[], bool] | None,
+) -> Run:
+    from jupyter_astroml.compute.drive import drive
+
+    if progress is True:
+        with _Bar(run) as show:
+            drive(run, place, progress=show, cancel=cancel)
+    else:
+        drive(run, place, progress=progress or None, cancel=cancel)
+    return run
+
+
+class _Bar:
+    """A progress bar in a notebook or a terminal."""
+
+    def __init__(self, run: Run) -> None:
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(total=len(run), desc=run.job.model, unit="object")
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _show(self, at: Progress) -> None:
+        self._bar.n = at.done
+        if at.failed:
+            self._bar.set_postfix_str(f"{at.failed} failed", refresh=False)
+        self._bar.refresh()

@@ -2,6 +2,52 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+# Public names and where they live.
+# They are loaded on first use (PEP 562), so that the import costs nothing and brings neither torch
+# nor bokeh.
+_PUBLIC = {
+    "archive": "session",
+    "archives": "session",
+    "check": "session",
+    "engine": "session",
+    "evaluate": "session",
+    "explain": "session",
+    "fetch": "session",
+    "model": "session",
+    "models": "session",
+    "open_run": "session",
+    "predict": "session",
+    "report": "session",
+    "resume": "session",
+    "runs": "session",
+    "samples": "session",
+    "settings": "core.settings",
+    "inspect": "widgets.inspect",
+    "Attributions": "core.records",
+    "AstroMLError": "core.errors",
+    "Cutouts": "core.records",
+    "LightCurves": "core.records",
+    "Predictions": "core.records",
+    "References": "core.records",
+    "__version__": "_version",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})
+
 
 def _jupyter_labextension_paths() -> list[dict[str, str]]:
     return [{"src": "labextension", "dest": "jupyter-astroml"}]

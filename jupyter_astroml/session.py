@@ -586,3 +586,10 @@ class _Bar:
         if at.failed:
             self._bar.set_postfix_str(f"{at.failed} failed", refresh=False)
         self._bar.refresh()
+
+
+def replay(name: str) -> Any:
+    """Run a model on the inputs stored beside it; see `jupyter_astroml.models.loading.replay`."""
+    from jupyter_astroml.models.loading import replay as again
+
+    return again(name)

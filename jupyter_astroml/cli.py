@@ -1,0 +1,429 @@
+"""The shell's face: ``jupyter astroml …``.
+
+Every command calls `jupyter_astroml.session`; with ``--json`` it prints one JSON value and nothing
+else on standard output, errors included.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from jupyter_astroml.core.errors import AstroMLError
+
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
+_ENGINE = click.option(
+    "--engine", type=click.Choice(["here", "dask"]), default=None, help="Where the model runs."
+)
+_ARCHIVE = click.option(
+    "--archive", "name", default="", help="Name of an archive, or the URL of a TAP service."
+)
+
+
+class _Family(click.Group):
+    """Commands whose errors have the one shape of the project."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except AstroMLError as err:
+            if "--json" in sys.argv:
+                click.echo(json.dumps({"error": err.to_json()}))
+            else:
+                click.secho(f"Error: {err.what}", fg="red", err=True)
+                if err.cause:
+                    click.echo(f"  why:   {err.cause}", err=True)
+                if err.remedy:
+                    click.echo(f"  to do: {err.remedy}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=_Family, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="jupyter_astroml")
+def main() -> None:
+    """Query archives, run models, and inspect every prediction."""
+
+
+@main.command()
+@_JSON
+def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes a flag
+    """Check the installation, and say what to mend."""
+    from jupyter_astroml.doctor import examine
+
+    found = examine()
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(f) for f in found]))
+    else:
+        for f in found:
+            mark = click.style("ok  ", fg="green") if f.good else click.style("MEND", fg="red")
+            click.echo(f"{mark} {f.what}: {f.found}")
+            if not f.good:
+                click.echo(f"     to do: {f.remedy}")
+    if not all(f.good for f in found):
+        sys.exit(1)
+
+
+@main.command()
+@click.option("--headless", is_flag=True, help="Do the main job without a browser.")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo"),
+    show_default=True,
+    help="Where runs, the notebook and the report go.",
+)
+@click.option("--objects", default=60, show_default=True, help="Objects of each kind (headless).")
+def demo(headless: bool, folder: Path, objects: int) -> None:  # noqa: FBT001
+    """Do the main job on the simulated demo sky: in JupyterLab, or headless with a report."""
+    from jupyter_astroml import demo as main_job
+
+    if headless:
+        main_job.headless(folder, objects=objects, say=click.echo)
+    else:
+        main_job.in_browser(folder, say=click.echo)
+
+
+@main.group()
+def archive() -> None:
+    """Archives that run on this machine."""
+
+
+@archive.command("serve")
+@click.argument(
+    "folder", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
+)
+@click.option("--port", default=0, help="Port on the loopback; 0 takes a free one.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="Description of the folder, where it cannot hold an archive.yaml of its own.",
+)
+def archive_serve(folder: Path | None, port: int, config: Path | None) -> None:
+    """Publish FOLDER (or the demo sky) as a VO archive until interrupted."""
+    from jupyter_astroml.embedded.serve import run
+
+    run(folder, port=port, config=config)
+
+
+@main.command()
+@click.argument("adql")
+@_ARCHIVE
+@click.option("--async", "as_job", is_flag=True, help="Run as a job on the archive.")
+@click.option("--maxrec", type=int, default=None, help="Most rows to return.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write .vot, .fits, .parquet or .csv.")
+@_JSON
+def query(
+    adql: str,
+    name: str,
+    as_job: bool,  # noqa: FBT001
+    maxrec: int | None,
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Ask an archive a question in ADQL."""
+    from jupyter_astroml import session
+
+    rows = session.archive(name).query(adql, mode="async" if as_job else "sync", maxrec=maxrec)
+    if out:
+        _write(rows, out)
+    if as_json:
+        click.echo(json.dumps({"meta": rows.meta["astroml"], "rows": _plain_rows(rows)}))
+    elif not out:
+        click.echo("\n".join(rows.pformat(max_lines=40, max_width=160)))
+        click.echo(f"{len(rows)} rows" + (" (cut)" if rows.meta["astroml"]["overflow"] else ""))
+
+
+@main.group("models")
+def models_() -> None:
+    """Models that can be run."""
+
+
+@models_.command("list")
+@_JSON
+def models_list(as_json: bool) -> None:  # noqa: FBT001
+    """List the models."""
+    from jupyter_astroml import session
+
+    found = session.models()
+    if as_json:
+        click.echo(
+            json.dumps(
+                [
+                    {
+                        "name": e.name,
+                        "title": e.card.title,
+                        "task": e.card.task,
+                        "kind": e.card.kind,
+                        "key_metric": e.card.key_metric,
+                        "source": e.source,
+                    }
+                    for e in found
+                ]
+            )
+        )
+        return
+    for e in found:
+        click.echo(f"{e.name:24} {e.card.task:9} {e.card.kind:13} {e.card.key_metric}")
+
+
+def _complete_model(_ctx: Any, _param: Any, incomplete: str) -> list[str]:
+    from jupyter_astroml import session
+
+    return [e.name for e in session.models() if e.name.startswith(incomplete)]
+
+
+_MODEL = click.argument("model", shell_complete=_complete_model)
+
+
+@models_.command("show")
+@_MODEL
+@_JSON
+def models_show(model: str, as_json: bool) -> None:  # noqa: FBT001
+    """Show the card of MODEL."""
+    from jupyter_astroml import session
+
+    card = session.model(model).card
+    if as_json:
+        click.echo(json.dumps(card.to_json()))
+        return
+    click.echo(f"{card.title} ({card.id} {card.version})\n\n{card.description}\n")
+    click.echo(f"needs:    {card.kind}, {', '.join(card.input.bands)}, {card.input.flux_unit}")
+    click.echo(f"answers:  {', '.join(card.outputs.names)}")
+    click.echo(f"measured: {card.key_metric}")
+    click.echo(f"baseline: {card.baseline}")
+    for limit in card.limits:
+        click.echo(f"limit:    {limit}")
+    for citation in card.citations:
+        click.echo(f"cite:     {citation.text}")
+
+
+@models_.command("test")
+@click.argument("model", required=False, shell_complete=_complete_model)
+@click.option("--all", "everything", is_flag=True, help="Test every model.")
+@_JSON
+def models_test(model: str | None, everything: bool, as_json: bool) -> None:  # noqa: FBT001
+    """Replay the stored inputs of MODEL and compare with the stored outputs."""
+    from jupyter_astroml import session
+
+    names = [e.name for e in session.models()] if everything or not model else [model]
+    found = [session.replay(name) for name in names]
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(f) for f in found]))
+    else:
+        for f in found:
+            word = "same" if f.passed else "DIFFERENT"
+            click.echo(f"{f.model:24} {f.n} inputs, largest difference {f.largest:.2g}: {word}")
+    if not all(f.passed for f in found):
+        sys.exit(1)
+
+
+@main.command()
+@_MODEL
+@click.option("--query", "adql", required=True, help="ADQL whose rows are predicted.")
+@_ARCHIVE
+@_ENGINE
+@click.option("--workers", default=0, help="Processes of a Dask cluster; 0: one a core.")
+@click.option("--run", type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write .vot, .fits, .parquet or .csv.")
+@_JSON
+def predict(
+    model: str,
+    adql: str,
+    name: str,
+    engine: str | None,
+    workers: int,
+    run: Path | None,
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Run MODEL over the rows of a query."""
+    from jupyter_astroml import session
+
+    rows = session.archive(name).query(adql)
+    made = session.predict(
+        rows, model=model, engine=engine or "", workers=workers, run=run, progress=not as_json
+    )
+    _tell(made, out=out, as_json=as_json)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_ENGINE
+@click.option("--workers", default=0, help="Processes of a Dask cluster; 0: one a core.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write .vot, .fits, .parquet or .csv.")
+@_JSON
+def resume(
+    run: Path,
+    engine: str | None,
+    workers: int,
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Do what is missing in RUN."""
+    from jupyter_astroml import session
+
+    made = session.resume(run, engine=engine or "", workers=workers, progress=not as_json)
+    _tell(made, out=out, as_json=as_json)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), help="Where to look for runs.")
+@_JSON
+def runs(folder: Path | None, as_json: bool) -> None:  # noqa: FBT001
+    """List the runs."""
+    from jupyter_astroml import session
+
+    found = [r.summary for r in session.runs(folder)]
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for r in found:
+        click.echo(f"{r['name']:44} {r['model']:24} {r['done']}/{r['total']}, {r['failed']} failed")
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("ids", nargs=-1, required=True)
+@click.option("--method", default="smoothgrad", show_default=True, help="Attribution method.")
+@click.option("--target", default=None, help="Class, or time in days; default: the prediction.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the maps as .npz.")
+@_JSON
+def explain(
+    run: Path,
+    ids: tuple[str, ...],
+    method: str,
+    target: str | None,
+    out: Path | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Show what moved the answers for IDS in RUN."""
+    import numpy as np
+
+    from jupyter_astroml import session
+
+    found = session.explain(session.open_run(run), ids=ids, method=method, target=target)
+    if out:
+        np.savez_compressed(
+            out,
+            ids=found.ids,
+            maps=found.maps,
+            values=found.samples.values,
+            target_names=found.target_names,
+        )
+    words = session.describe(found)
+    if as_json:
+        click.echo(
+            json.dumps(
+                [
+                    {"id": i, "target": t, "method": method, "summary": w}
+                    for i, t, w in zip(
+                        found.ids.tolist(), found.target_names.tolist(), words, strict=True
+                    )
+                ]
+            )
+        )
+        return
+    for name, text in zip(found.ids.tolist(), words, strict=True):
+        click.echo(f"{name}: {text}")
+
+
+@main.command()
+@_MODEL
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder of labelled data, in the layout that the model's README names.",
+)
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@_JSON
+def evaluate(model: str, data: Path, seed: int, as_json: bool) -> None:  # noqa: FBT001
+    """Measure MODEL on labelled data that it was not trained on, its baseline beside it."""
+    from jupyter_astroml import session
+
+    with _Bar(quiet=as_json) as show:
+        found = session.evaluate(model, data=data, seed=seed, progress=show)
+    values = found.to_json()
+    if as_json:
+        click.echo(json.dumps(values))
+        return
+    click.echo(f"{found.model} on {found.data}: {found.n} objects ({found.split})")
+    if found.excluded:
+        click.echo(f"left out: {found.excluded}, {found.excluded_why}")
+    click.echo(
+        f"{found.metric}: {found.value:.3f} [{found.low:.3f}, {found.high:.3f}]; "
+        f"baseline ({found.baseline}): {found.baseline_value:.3f}"
+    )
+    for name, m in values["metrics"].items():
+        span = f" [{m['low']:.3f}, {m['high']:.3f}]" if m.get("low") is not None else ""
+        base = f"; baseline {m['baseline']:.3f}" if m.get("baseline") is not None else ""
+        value = "–" if m.get("value") is None else f"{m['value']:.3f}"
+        click.echo(f"  {name}: {value}{span}{base}")
+    if found.notes:
+        click.echo(found.notes)
+
+
+class _Bar:
+    """A progress bar on standard error that takes (done, total)."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(disable=quiet, unit="object")
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _show(self, done: int, total: int) -> None:
+        self._bar.total = total
+        self._bar.n = done
+        self._bar.refresh()
+
+
+def _tell(run: Any, *, out: Path | None, as_json: bool) -> None:
+    """Print the answers of a run, or write them to a file."""
+    found = run.predictions(arrays=False)
+    table = found.to_table()
+    if out:
+        _write(table, out)
+    if as_json:
+        rows = _plain_rows(table)
+        click.echo(json.dumps({**run.summary, "failures": found.failures(), "rows": rows}))
+        return
+    click.echo("\n".join(table.pformat(max_lines=30, max_width=160)))
+    click.echo(f"run: {run.folder}")
+    for name, why in list(found.failures().items())[:10]:
+        click.echo(f"failed: {name}: {why}", err=True)
+
+
+def _write(table: Any, path: Path) -> None:
+    """Write a table in the format that the name says."""
+    formats = {".vot": "votable", ".fits": "fits", ".parquet": "parquet", ".csv": "ascii.csv"}
+    if path.suffix not in formats:
+        raise click.BadParameter(f"{path.suffix or 'no suffix'}: use one of {', '.join(formats)}")
+    plain = table.copy()
+    # Nested provenance fits into JSON, not into FITS cards or VOTable INFOs.
+    plain.meta = {"astroml": json.dumps(dict(table.meta), default=str)}
+    if path.suffix == ".fits":
+        plain.meta = {}
+    plain.write(path, format=formats[path.suffix], overwrite=True)
+
+
+def _plain_rows(table: Any) -> list[dict[str, Any]]:
+    """Return rows as JSON values: masked and not-a-number become null."""
+    columns = {}
+    for name in table.colnames:
+        values = table[name].tolist()
+        columns[name] = [
+            None if v is None or (isinstance(v, float) and v != v) else v for v in values
+        ]
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -1,0 +1,47 @@
+"""Settings of all tests: places of their own, and no skips where CI forbids them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: takes more than a few seconds")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Turn skips into failures where the machine is said to have everything."""
+    report = yield
+    if report.skipped and os.environ.get("ASTROML_NO_SKIPS") and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} skipped where skips are forbidden: {report.longrepr[-1]}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def sky_data():
+    """Folder of real labelled data, which are not part of the project."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("ASTROML_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip("no real sky data here: set ASTROML_DATA to their folder")
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_places(tmp_path_factory):
+    """Keep the user's runs, caches and archives out of the tests."""
+    root = tmp_path_factory.mktemp("places")
+    names = {
+        "ASTROML_CACHE_DIR": root / "cache",
+        "ASTROML_RUN_DIR": root / "runs",
+        "JUPYTER_RUNTIME_DIR": root / "runtime",
+        "JUPYTER_CONFIG_DIR": root / "config",
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        for name, path in names.items():
+            path.mkdir(parents=True)
+            patch.setenv(name, str(path))
+        yield root

@@ -89,7 +89,9 @@ def _settle(record: _Rows) -> None:
     """Turn ids and positions into arrays and check that every field has one entry an object."""
     put = object.__setattr__
     put(record, "ids", np.asarray(record.ids, dtype=str))
-    for name in ("ra", "dec"):
+    for name in ("ra", "dec", "pixel_scale"):
+        if name not in record._per_object:
+            continue
         given = getattr(record, name)
         put(
             record,
@@ -154,8 +156,6 @@ class Cutouts(_Rows):
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.pixel_scale is None:
-            object.__setattr__(self, "pixel_scale", _floats(len(self.ids)))
         _settle(self)
         if self.values.ndim != 4 or self.values.shape[1] != len(self.bands):
             raise DataError(
@@ -272,8 +272,6 @@ class References(_Rows):
         put = object.__setattr__
         put(self, "urls", np.asarray(self.urls, dtype=str))
         put(self, "formats", np.asarray(self.formats, dtype=str))
-        if self.pixel_scale is None:
-            put(self, "pixel_scale", _floats(len(self.ids)))
         _settle(self)
 
 

@@ -110,6 +110,15 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
     values = np.asarray(cutouts.values, dtype=np.float32)
     bands = cutouts.bands
 
+    given, wanted = values.shape[2:], (contract.size[0], contract.size[1])
+    if given != wanted:
+        values = _centred(values, wanted)
+        # Edges of a cutout are rounded to whole pixels by the archive: one or two mean nothing.
+        if max(abs(have - want) for have, want in zip(given, wanted, strict=True)) > 2:
+            smaller = given[0] < 0.9 * wanted[0] or given[1] < 0.9 * wanted[1]
+            sizes = f"{given[1]}×{given[0]} pixels, the model takes {wanted[1]}×{wanted[0]}"
+            fit.note(everyone, OUTSIDE if smaller else CONVERTED, sizes)
+
     missing = ~np.isfinite(values)
     share = missing.mean(axis=(1, 2, 3))
     fit.note(share > MAX_MISSING, OUTSIDE, lambda i: f"{share[i]:.0%} of the pixels are missing")
@@ -151,12 +160,6 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
             lambda i: f"{scale[i]:.3g} {span.unit}/pixel, not {span.low:g} to {span.high:g}",
         )
 
-    given, wanted = values.shape[2:], (contract.size[0], contract.size[1])
-    if given != wanted:
-        smaller = given[0] < 0.9 * wanted[0] or given[1] < 0.9 * wanted[1]
-        sizes = f"{given[1]}×{given[0]} pixels, the model takes {wanted[1]}×{wanted[0]}"
-        fit.note(everyone, OUTSIDE if smaller else CONVERTED, sizes)
-        values = _centred(values, wanted)
     prepared = replace(
         cutouts,
         values=np.ascontiguousarray(values, dtype=np.float32),

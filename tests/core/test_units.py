@@ -1,0 +1,31 @@
+import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
+
+from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.core.units import angle, position
+
+
+def test_an_angle_comes_in_the_unit_that_was_asked_for():
+    assert angle(0.5 * u.arcmin, "arcsec", name="size") == pytest.approx(30.0)
+
+
+def test_a_bare_number_is_refused_with_an_example():
+    with pytest.raises(DataError, match=r"without a unit.*size=30\*u.arcsec"):
+        angle(30, "arcsec", name="size")
+
+
+def test_a_length_is_no_angle():
+    with pytest.raises(DataError, match="no angle"):
+        angle(3 * u.m, "arcsec", name="size")
+
+
+def test_a_position_comes_in_icrs():
+    galactic = SkyCoord(0 * u.deg, 0 * u.deg, frame="galactic")
+    # Position of the galactic centre, IAU definition of 1958 in ICRS.
+    assert position(galactic).ra.deg == pytest.approx(266.405, abs=1e-3)
+
+
+def test_several_positions_are_not_one():
+    with pytest.raises(DataError, match="not one sky position"):
+        position(SkyCoord([1, 2], [3, 4], unit="deg"))

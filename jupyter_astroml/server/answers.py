@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.core.settings import settings
 from jupyter_astroml.server.shapes import (
     ArchiveInfo,
@@ -116,14 +115,7 @@ def model(name: str) -> ModelDetail:
     """
     from jupyter_astroml import session
 
-    for entry in session.models():
-        if entry.name == name:
-            return _detail(entry)
-    raise ModelError(
-        f"There is no model '{name}'",
-        cause="no installed package and no folder of the model path has it",
-        remedy="jupyter astroml models list",
-    )
+    return _detail(session.model(name))
 
 
 def _text(value: Any) -> str:

@@ -1,10 +1,9 @@
 import numpy as np
 import pytest
+from test_contract import COMMON
 
 from jupyter_astroml.models.answers import classify
 from jupyter_astroml.models.cards import Card
-
-from test_contract import COMMON
 
 
 @pytest.fixture

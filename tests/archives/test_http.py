@@ -1,0 +1,101 @@
+"""A real server that misbehaves, on the loopback."""
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from jupyter_astroml.archives import http
+from jupyter_astroml.archives.http import Session, download
+from jupyter_astroml.core.errors import ArchiveError
+
+
+class Misbehaving(BaseHTTPRequestHandler):
+    """Answers by the script that stands in the path's name."""
+
+    def do_GET(self):
+        seen = self.server.seen
+        seen.append(self.path)
+        times = seen.count(self.path)
+        name = self.path.strip("/")
+        if (name.startswith("busy") and times < 3) or name.startswith("never"):
+            self.send_response(503)
+            self.send_header("Retry-After", "0")
+            self.end_headers()
+        elif name.startswith("gone"):
+            self.send_response(404)
+            self.end_headers()
+            self.wfile.write(b"<html><h1>No such observation</h1></html>")
+        elif name.startswith("cut") and times < 2:
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"half")
+        elif name.startswith("huge"):
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(64):
+                self.wfile.write(b"x" * 2**16)
+        else:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.end_headers()
+            self.wfile.write(b"all of it")
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Misbehaving) as made:
+        made.seen = []
+        made.url = f"http://127.0.0.1:{made.server_port}"
+        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread.start()
+        yield made
+        made.shutdown()
+
+
+@pytest.fixture
+def session():
+    with Session() as made:
+        yield made
+
+
+def test_a_busy_archive_is_asked_again(server, session):
+    assert download(session, f"{server.url}/busy")[0] == b"all of it"
+    assert len(server.seen) == 3
+
+
+def test_an_archive_that_stays_busy_is_left_after_a_few_tries(server, session):
+    with pytest.raises(ArchiveError, match="503"):
+        download(session, f"{server.url}/never")
+    assert len(server.seen) == http.TRIES
+
+
+def test_an_answer_that_will_not_change_is_not_asked_for_again(server, session):
+    with pytest.raises(ArchiveError, match=r"404.*No such observation"):
+        download(session, f"{server.url}/gone")
+    assert len(server.seen) == 1
+
+
+def test_a_body_that_broke_off_is_fetched_again(server, session):
+    assert download(session, f"{server.url}/cut")[0] == b"all of it"
+
+
+def test_a_body_beyond_the_limit_is_refused(server, session):
+    with pytest.raises(ArchiveError, match="more than 1 MiB"):
+        download(session, f"{server.url}/huge", limit=2**20)
+
+
+def test_nobody_at_the_address_is_told_with_a_remedy(session, monkeypatch):
+    monkeypatch.setattr(http, "MAX_PAUSE", 0.01)
+    with pytest.raises(ArchiveError, match="could not be reached"):
+        download(session, "http://127.0.0.1:9/")
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/etc/passwd", ""])
+def test_rows_cannot_make_us_read_local_files(session, url):
+    with pytest.raises(ArchiveError, match=r"no http\(s\) address"):
+        download(session, url)

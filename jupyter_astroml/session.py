@@ -593,3 +593,10 @@ def replay(name: str) -> Any:
     from jupyter_astroml.models.loading import replay as again
 
     return again(name)
+
+
+def describe(attributions: Attributions) -> list[str]:
+    """Say in words what each map shows: for people who cannot or need not see it."""
+    from jupyter_astroml.plots.describe import attribution
+
+    return [attribution(attributions, row) for row in range(len(attributions))]

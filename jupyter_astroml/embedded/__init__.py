@@ -1,0 +1,1 @@
+"""The embedded archive: a Virtual Observatory service in one process, on loopback."""

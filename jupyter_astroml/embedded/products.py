@@ -1,0 +1,163 @@
+"""Gives out files of the archive, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
+
+import numpy as np
+
+from jupyter_astroml.core.errors import DataError
+
+from .build import Product
+from .web import Endpoint, NotFoundError
+
+# A compressed member may claim any size; this bounds what is read, whatever it claims.
+MAX_BYTES = 256 << 20
+# A picture of more pixels is a decompression bomb rather than a galaxy.
+MAX_PIXELS = 50_000_000
+_MAX_SERIES = 5_000_000
+
+
+def inside(root: Path, path: str) -> Path:
+    """Return the place of a published file, after following links.
+
+    Raises
+    ------
+    NotFoundError
+        When that is not inside `root`: the link may have been changed after publication.
+    """
+    top = root.resolve()
+    found = (top / path).resolve()
+    if not found.is_relative_to(top) or not found.is_file():
+        raise NotFoundError(f"The file {PurePosixPath(path).name} is no longer there")
+    return found
+
+
+def read(root: Path, product: Product) -> bytes:
+    """Return the bytes that are sent for a product.
+
+    Raises
+    ------
+    NotFoundError
+        When the file is gone.
+    DataError
+        When it is damaged or too large.
+    """
+    path = inside(root, product.path)
+    if product.kind == "npy":
+        return light_curve(path, product)
+    body = _member(path, product.member) if product.member else _plain(path)
+    if product.media in ("image/jpeg", "image/png"):
+        check_picture(body, product.title)
+    return body
+
+
+def _plain(path: Path) -> bytes:
+    if path.stat().st_size > MAX_BYTES:
+        raise DataError(f"{path.name} is larger than {MAX_BYTES >> 20} MiB")
+    return path.read_bytes()
+
+
+def _member(path: Path, name: str) -> bytes:
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
+            body = file.read(MAX_BYTES + 1)
+    except (KeyError, zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as err:
+        raise DataError(f"{path.name} does not give {name}", cause=str(err)) from err
+    if len(body) > MAX_BYTES:
+        raise DataError(f"{name} in {path.name} is larger than {MAX_BYTES >> 20} MiB")
+    return body
+
+
+def check_picture(body: bytes, name: str) -> tuple[int, int]:
+    """Return width and height of a JPEG or PNG, from its header alone.
+
+    Raises
+    ------
+    DataError
+        When it is no picture or has more than `MAX_PIXELS`.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(io.BytesIO(body), formats=("JPEG", "PNG")) as picture:
+            width, height = picture.size
+    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as err:
+        raise DataError(f"{name} is no JPEG or PNG", cause=str(err)[:120]) from err
+    if width * height > MAX_PIXELS:
+        raise DataError(f"{name} has {width}×{height} pixels, too many for one object")
+    return width, height
+
+
+def series(path: Path) -> np.ndarray:
+    """Return the time, flux and error of a light curve.
+
+    Parameters
+    ----------
+    path : Path
+        A ``.npy`` file.
+
+    Returns
+    -------
+    ndarray, shape (3, t)
+        A view of the file: nothing is read until it is used.
+
+    Raises
+    ------
+    DataError
+        For another shape, for objects (which would run code), or for a damaged file.
+    """
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as err:
+        raise DataError(f"{path.name} is no array of numbers", cause=str(err)[:200]) from err
+    good = array.ndim == 2 and array.shape[0] == 3 and array.dtype.kind in "fiu"
+    if not good or not 0 < array.shape[1] <= _MAX_SERIES:
+        raise DataError(
+            f"{path.name} has shape {array.shape} and type {array.dtype}",
+            remedy="give three rows of numbers: time, flux, error",
+        )
+    return array
+
+
+def light_curve(path: Path, product: Product) -> bytes:
+    """Return a light curve in an array of three rows as a FITS table in the layout of TESS."""
+    from astropy.io import fits
+
+    time, flux, error = np.asarray(series(path), dtype=np.float64)
+    table = fits.BinTableHDU.from_columns(
+        [
+            fits.Column("TIME", "D", unit="d", array=time),
+            fits.Column("FLUX", "E", array=flux),
+            fits.Column("FLUX_ERR", "E", array=error),
+        ],
+        name="LIGHTCURVE",
+    )
+    primary = fits.PrimaryHDU()
+    primary.header["OBJECT"] = product.title[:60]
+    for key, value in product.headers:
+        table.header[key] = value
+    out = io.BytesIO()
+    fits.HDUList([primary, table]).writeto(out)
+    return out.getvalue()
+
+
+class Files(Endpoint):
+    """The resource ``/files``: a published file, named by its identifier and never by a path."""
+
+    async def get(self) -> None:
+        """Send a file."""
+        did = self.one("ID")
+        product = self.service.database.product(did)
+        if product is None:
+            raise NotFoundError(f"There is no file {did[:200]!r}")
+        body = await self.at_work(self.service.files, read, self.service.root, product)
+        self.set_header("Content-Type", product.media)
+        name = PurePosixPath(product.member or product.path).name
+        if product.kind == "npy":
+            name = f"{PurePosixPath(name).stem}.fits"
+        self.set_header("Content-Disposition", f"inline; filename*=UTF-8''{quote(name)}")
+        self.finish(body)

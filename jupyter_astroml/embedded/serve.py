@@ -1,0 +1,385 @@
+"""Starts archives: in the foreground, as a child that dies with us, or one for all of a user."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from jupyter_astroml.core.errors import ArchiveError, AstroMLError
+from jupyter_astroml.core.settings import settings
+
+IDLE_MINUTES = 30.0
+# The demo sky takes some ten seconds to build on a fast machine.
+START_SECONDS = 180.0
+_STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """An archive that serves.
+
+    As a context manager it stops, at the end, an archive that `start` started; the demo archive,
+    which others may use too, goes on.
+
+    Attributes
+    ----------
+    url : str
+        Address; TAP is at ``<url>/tap``.
+    pid : int
+        Process.
+    """
+
+    url: str
+    pid: int
+    _process: subprocess.Popen[str] | None = field(default=None, repr=False, compare=False)
+    _instance: str = field(default="", repr=False, compare=False)
+
+    @property
+    def tap(self) -> str:
+        """Address of the TAP service."""
+        return f"{self.url}/tap"
+
+    def stop(self) -> None:
+        """End the archive; nothing happens when it has ended."""
+        if self._process is not None:
+            _end(self._process)
+        elif _identity(self.url).get("instance") == self._instance:
+            # Another program may have got the number of a process that ended, so ask first.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+            _wait_until(lambda: not _identity(self.url), seconds=_STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._process is not None:
+            self.stop()
+
+
+def start(
+    folder: str | Path | None = None,
+    *,
+    port: int = 0,
+    config: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Running:
+    """Start an archive as a child process, which ends when this process does.
+
+    Parameters
+    ----------
+    folder : path, optional
+        What to publish; the demo sky when absent.
+    port : int
+        On loopback; 0 takes a free one.
+    config : path, optional
+        Description of the folder, instead of its ``archive.yaml``.
+    progress : callable, optional
+        Told what is being done, such as building the demo sky for the first time.
+
+    Returns
+    -------
+    Running
+
+    Raises
+    ------
+    ArchiveError
+        When it does not start; the cause is what the child said.
+    """
+    command = [sys.executable, "-m", "jupyter_astroml.embedded", "--port", str(port), "--child"]
+    if config is not None:
+        command += ["--config", str(config)]
+    if folder is not None:
+        command += ["--", str(folder)]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    told = _first_words(process, progress=progress)
+    return Running(told["url"], told["pid"], process, told["instance"])
+
+
+def _first_words(
+    process: subprocess.Popen[str], *, progress: Callable[[str], None] | None
+) -> dict[str, Any]:
+    """Read what a child says until it serves: one JSON object a line."""
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    late = threading.Timer(START_SECONDS, process.kill)
+    late.start()
+    try:
+        for line in process.stdout:
+            told = json.loads(line)
+            if "url" in told:
+                return dict(told)
+            if "error" in told:
+                _end(process)
+                raise _again(told["error"])
+            if progress is not None:
+                progress(told["progress"])
+    finally:
+        late.cancel()
+    _end(process)
+    raise ArchiveError(
+        "The archive did not start",
+        cause=f"its process ended with code {process.returncode}",
+        remedy="run python -m jupyter_astroml.embedded to see what it says",
+    )
+
+
+def _again(told: dict[str, str]) -> AstroMLError:
+    kinds = {kind.code: kind for kind in AstroMLError.__subclasses__()}
+    kind = kinds.get(told["code"], ArchiveError)
+    return kind(told["what"], cause=told["cause"], remedy=told["remedy"])
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def demo(*, progress: Callable[[str], None] | None = None) -> Running:
+    """Return the demo archive of this user; start it when it does not run.
+
+    It is one process for all notebooks of a user, and ends by itself after half an hour without a
+    request.
+
+    Parameters
+    ----------
+    progress : callable, optional
+        Told what is being done.
+
+    Returns
+    -------
+    Running
+
+    Raises
+    ------
+    ArchiveError
+        When it does not start.
+    """
+    from filelock import FileLock
+
+    from . import demo_sky
+
+    folder = _runtime()
+    with FileLock(folder / "demo.lock"):
+        found = _known(folder)
+        if found is not None:
+            return found
+        demo_sky.cached(settings().cache_dir, progress=progress)
+        return _launch(folder)
+
+
+def _runtime() -> Path:
+    from jupyter_core.paths import jupyter_runtime_dir
+
+    folder = Path(jupyter_runtime_dir()) / "jupyter_astroml"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return folder
+
+
+def _known(folder: Path) -> Running | None:
+    """Return the demo archive that runs, if it is of this version; stop one of another."""
+    try:
+        state = json.loads((folder / "demo.json").read_text())
+        found = Running(state["url"], int(state["pid"]), None, state["instance"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    told = _identity(found.url)
+    if not told or told.get("instance") != found._instance:
+        return None
+    if told.get("version") == version():
+        return found
+    found.stop()
+    return None
+
+
+def _launch(folder: Path) -> Running:
+    state = folder / "demo.json"
+    state.unlink(missing_ok=True)
+    log = folder / "demo.log"
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "jupyter_astroml.embedded",
+                "--state",
+                str(state),
+                "--idle-minutes",
+                f"{IDLE_MINUTES:g}",
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+        )
+    if not _wait_until(lambda: state.exists() or process.poll() is not None, seconds=START_SECONDS):
+        process.kill()
+    found = _known(folder)
+    if found is None:
+        raise ArchiveError(
+            "The demo archive did not start",
+            cause=log.read_text()[-400:].strip(),
+            remedy="run python -m jupyter_astroml.embedded to see what it says",
+        )
+    # Nobody waits for this process here, so its object must not warn that it still runs.
+    process.returncode = 0
+    return found
+
+
+def _wait_until(true: Callable[[], bool], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def _identity(url: str) -> dict[str, Any]:
+    """Return what the archive at an address says about itself, or nothing."""
+    import urllib.error
+    import urllib.request
+
+    # A proxy of the environment must not be asked about loopback.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{url}/", timeout=5) as answer:
+            told = json.load(answer)
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def version() -> str:
+    """Return a hash of the programs of the archive: equal ones may share a process."""
+    import hashlib
+
+    from . import demo_sky
+
+    digest = hashlib.sha256(demo_sky.fingerprint().encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve in the foreground; print the address of TAP as soon as it answers.
+
+    Returns
+    -------
+    int
+        Exit status: 0, or 1 after an error.
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m jupyter_astroml.embedded",
+        description="Serve the demo sky, or a folder, as a Virtual Observatory archive.",
+    )
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="what to publish")
+    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
+    parser.add_argument("--config", help="description of DIR, instead of DIR/archive.yaml")
+    parser.add_argument("--idle-minutes", type=float, default=0.0, help="end when nobody asks")
+    parser.add_argument("--state", help=argparse.SUPPRESS)
+    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args(arguments)
+    say = _to_parent if given.child else _to_reader
+    try:
+        with tempfile.TemporaryDirectory(prefix="astroml-archive-") as scratch:
+            asyncio.run(_serve(given, Path(scratch), say))
+    except AstroMLError as err:
+        say("error", err.to_json() if given.child else str(err))
+        return 1
+    return 0
+
+
+def _to_parent(kind: str, value: Any) -> None:
+    print(json.dumps(value if kind == "ready" else {kind: value}), flush=True)
+
+
+def _to_reader(kind: str, value: Any) -> None:
+    if kind == "ready":
+        print(f"{value['url']}/tap", flush=True)
+    else:
+        print(value, file=sys.stderr, flush=True)
+
+
+async def _serve(given: argparse.Namespace, scratch: Path, say: Callable[[str, Any], None]) -> None:
+    from . import app
+
+    def tell(text: str) -> None:
+        say("progress", text)
+
+    if given.folder is None:
+        from . import demo_sky
+
+        archive = demo_sky.archive(demo_sky.cached(settings().cache_dir, progress=tell))
+    else:
+        from . import folder
+
+        archive = folder.publish(
+            Path(given.folder),
+            config=Path(given.config) if given.config else None,
+            scratch=scratch,
+            tell=tell,
+        )
+    parent = os.getppid()
+    orphaned = threading.Event()
+    if given.child:
+        threading.Thread(target=_listen, args=(orphaned,), daemon=True).start()
+
+    def ended(service: Any) -> bool:
+        if given.child and (orphaned.is_set() or os.getppid() != parent):
+            return True
+        return given.idle_minutes > 0 and app.idle(service, seconds=60 * given.idle_minutes)
+
+    def ready(about: dict[str, Any]) -> None:
+        if given.state:
+            _write_state(Path(given.state), about)
+        say("ready", about)
+
+    about = {"version": version() if given.state else "", "pid": os.getpid()}
+    try:
+        await app.serve(archive, port=given.port, ready=ready, until=ended, about=about)
+    finally:
+        if given.state:
+            Path(given.state).unlink(missing_ok=True)
+
+
+def _listen(orphaned: threading.Event) -> None:
+    """Notice that the parent closed our input, which the system does when it dies."""
+    while sys.stdin.read(1):
+        continue
+    orphaned.set()
+
+
+def _write_state(path: Path, about: dict[str, Any]) -> None:
+    new = path.with_suffix(".new")
+    new.write_text(json.dumps(about))
+    new.chmod(0o600)
+    new.replace(path)

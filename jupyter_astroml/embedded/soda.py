@@ -1,0 +1,288 @@
+"""SODA 1.0: cutouts of FITS images by position, as pixels of the stored grid."""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jupyter_astroml.core.errors import DataError, QueryError
+
+from .products import inside, read
+from .web import Endpoint, NotFoundError
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+    from astropy.wcs import WCS
+
+MAX_PIXELS = 1 << 28
+# Decoded images that are kept: a block of cutouts mostly comes from few fields.
+_KEPT_BYTES = 192 << 20
+
+
+@dataclass(frozen=True)
+class Image:
+    """A decoded image.
+
+    Attributes
+    ----------
+    values : ndarray, shape (y, x) or (band, y, x)
+    header : Header
+    wcs : WCS
+        Celestial, of the last two axes.
+    """
+
+    values: np.ndarray
+    header: Header
+    wcs: WCS
+
+
+class Images:
+    """Decodes images and keeps the last few."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, int, int], Image] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, path: Path) -> Image:
+        """Return the image in a file.
+
+        Raises
+        ------
+        DataError
+            When there is no image with a celestial WCS, or a very large one.
+        """
+        state = path.stat()
+        key = (str(path), state.st_mtime_ns, state.st_size)
+        # The lock is held while decoding: six requests for one field decode it once.
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+            else:
+                self._kept[key] = load(path)
+                while len(self._kept) > 1 and self._bytes() > _KEPT_BYTES:
+                    self._kept.popitem(last=False)
+            return self._kept[key]
+
+    def _bytes(self) -> int:
+        return sum(i.values.nbytes for i in self._kept.values())
+
+
+def image_hdu(hdus: Any) -> Any:
+    """Return the first HDU with an image of two or three axes, or None, without decoding it."""
+    for hdu in hdus:
+        if getattr(hdu, "is_image", False) and len(hdu.shape) in (2, 3):
+            return hdu
+    return None
+
+
+def load(path: Path) -> Image:
+    """Decode a FITS image, compressed by tiles or not.
+
+    Raises
+    ------
+    DataError
+        When there is no image with a celestial WCS, or a very large one.
+    """
+    import warnings
+
+    from astropy.io import fits
+    from astropy.utils.exceptions import AstropyWarning
+    from astropy.wcs import WCS
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        try:
+            with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+                hdu = image_hdu(hdus)
+                if hdu is None:
+                    raise DataError(f"{path.name} holds no image")
+                # A lying header must cost an error before it costs memory.
+                if math.prod(int(n) for n in hdu.shape) > MAX_PIXELS:
+                    raise DataError(f"{path.name} holds an image of shape {hdu.shape}, too large")
+                wcs = WCS(hdu.header, naxis=2)
+                values = np.asarray(hdu.data)
+                header = hdu.header.copy()
+        except (OSError, ValueError, TypeError, KeyError) as err:
+            raise DataError(f"{path.name} is damaged", cause=str(err)[:200]) from err
+    if not wcs.has_celestial:
+        raise DataError(f"{path.name} has no positions")
+    return Image(values, header, wcs)
+
+
+@dataclass(frozen=True)
+class Region:
+    """What to cut: a circle, or the corners of a polygon; degrees, ICRS.
+
+    Attributes
+    ----------
+    circle : tuple of float or None
+        Right ascension, declination and radius.
+    corners : tuple of (float, float)
+        Right ascension and declination of each corner.
+    """
+
+    circle: tuple[float, float, float] | None = None
+    corners: tuple[tuple[float, float], ...] = ()
+
+
+def region(*, pos: str = "", circle: str = "", polygon: str = "") -> Region | None:
+    """Read the parameters of SODA 1.0 section 3.3.
+
+    Raises
+    ------
+    QueryError
+        For a shape that is none, or more than one shape.
+    """
+    given = [text for text in (pos, circle, polygon) if text]
+    if not given:
+        return None
+    if len(given) > 1:
+        raise QueryError("More than one of POS, CIRCLE and POLYGON is given")
+    if not pos:
+        return _shape("CIRCLE" if circle else "POLYGON", given[0].split())
+    kind, *numbers = pos.split() or [""]
+    return _shape(kind.upper(), numbers)
+
+
+def _shape(kind: str, texts: list[str]) -> Region:
+    try:
+        numbers = [float(text) for text in texts]
+    except ValueError as err:
+        raise QueryError(f"{kind} holds something that is no number", cause=str(err)) from err
+    n = len(numbers)
+    wanted = {"CIRCLE": n == 3, "RANGE": n == 4, "POLYGON": 6 <= n <= 2000 and n % 2 == 0}
+    if not wanted.get(kind, False):
+        raise QueryError(
+            f"{kind[:20]!r} with {n} numbers is no shape of SODA",
+            remedy="send CIRCLE ra dec radius, RANGE ra1 ra2 dec1 dec2 or POLYGON ra1 dec1 ...",
+        )
+    if not all(math.isfinite(x) for x in numbers):
+        if kind != "RANGE":
+            raise QueryError(f"{kind} holds a number that is not finite")
+        raise QueryError("An open RANGE is not offered", remedy="give four finite numbers")
+    if kind == "CIRCLE":
+        ra, dec, radius = numbers
+        if not (abs(dec) <= 90 and 0 < radius <= 90):
+            raise QueryError(f"CIRCLE {ra:g} {dec:g} {radius:g} is not on the sky")
+        return Region(circle=(ra % 360, dec, radius))
+    if kind == "RANGE":
+        a, b, c, d = numbers
+        pairs = [(a, c), (b, c), (b, d), (a, d)]
+    else:
+        pairs = list(zip(numbers[::2], numbers[1::2], strict=True))
+    if any(abs(dec) > 90 for _, dec in pairs):
+        raise QueryError(f"A corner of {kind} has a declination beyond 90 degrees")
+    return Region(corners=tuple((ra % 360, dec) for ra, dec in pairs))
+
+
+def box(image: Image, wanted: Region) -> tuple[slice, slice] | None:
+    """Return rows and columns of the image around a region, or None when it misses the image.
+
+    A circle gives a square of ``round(2 r / scale)`` pixels around its centre, the rule of
+    `astropy.nddata.Cutout2D`, so that equal radii give equal sizes; at the edge of the image the
+    square is trimmed.
+    A polygon gives the smallest box that holds its corners' pixels.
+    """
+    from astropy.nddata import NoOverlapError, overlap_slices
+    from astropy.wcs.utils import proj_plane_pixel_scales
+
+    shape = image.values.shape[-2:]
+    if wanted.circle is not None:
+        ra, dec, radius = wanted.circle
+        x, y = _pixels(image.wcs, [ra], [dec])
+        if not np.isfinite([x[0], y[0]]).all():
+            return None
+        scale_x, scale_y = proj_plane_pixel_scales(image.wcs.celestial)
+        size = [max(1, round(2 * radius / s)) for s in (scale_y, scale_x)]
+        try:
+            large, _ = overlap_slices(shape, size, (float(y[0]), float(x[0])), mode="trim")
+        except NoOverlapError:
+            return None
+        return large
+    ra, dec = np.array(wanted.corners).T
+    x, y = _pixels(image.wcs, ra, dec)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        return None
+    rows, columns = (
+        slice(max(0, math.floor(v.min() + 0.5)), min(n, math.floor(v.max() + 0.5) + 1))
+        for v, n in ((y, shape[0]), (x, shape[1]))
+    )
+    return (rows, columns) if rows.start < rows.stop and columns.start < columns.stop else None
+
+
+def _pixels(wcs: WCS, ra: Any, dec: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return 0-based pixel coordinates; NaN for what the projection cannot show."""
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import NoConvergence
+
+    try:
+        # The frame may be another than ICRS, so numbers alone would not do.
+        x, y = wcs.celestial.world_to_pixel(SkyCoord(ra, dec, unit=u.deg, frame="icrs"))
+    except NoConvergence:
+        return np.full(len(ra), np.nan), np.full(len(ra), np.nan)
+    return np.atleast_1d(x), np.atleast_1d(y)
+
+
+def cut(image: Image, wanted: Region) -> bytes | None:
+    """Return a FITS file with the pixels around a region, or None when it misses the image."""
+    from astropy.io import fits
+
+    found = box(image, wanted)
+    if found is None:
+        return None
+    rows, columns = found
+    header = image.header.copy()
+    header["CRPIX1"] = header.get("CRPIX1", 0.0) - columns.start
+    header["CRPIX2"] = header.get("CRPIX2", 0.0) - rows.start
+    header["HISTORY"] = (
+        f"cutout: rows {rows.start} to {rows.stop - 1}, "
+        f"columns {columns.start} to {columns.stop - 1} of the stored image, from 0"
+    )
+    values = np.ascontiguousarray(image.values[..., rows, columns])
+    for key in ("CHECKSUM", "DATASUM", "EXTNAME", "XTENSION", "PCOUNT", "GCOUNT"):
+        header.remove(key, ignore_missing=True)
+    out = io.BytesIO()
+    fits.PrimaryHDU(values, header).writeto(out, output_verify="silentfix")
+    return out.getvalue()
+
+
+class Soda(Endpoint):
+    """The resource ``/soda``."""
+
+    async def get(self) -> None:
+        """Answer with a cutout, or with the whole file where there is no position to cut by."""
+        did = self.one("ID")
+        if not did:
+            raise QueryError("ID is missing")
+        product = self.service.database.product(did)
+        if product is None:
+            raise NotFoundError(f"There is no dataset {did[:200]!r}")
+        wanted = region(pos=self.one("POS"), circle=self.one("CIRCLE"), polygon=self.one("POLYGON"))
+        root = self.service.root
+        if wanted is None or product.kind != "cube":
+            body = await self.at_work(self.service.files, read, root, product)
+            self.set_header("Content-Type", product.media)
+            self.finish(body)
+            return
+
+        def work() -> bytes | None:
+            return cut(self.service.images.get(inside(root, product.path)), wanted)
+
+        made = await self.at_work(self.service.files, work)
+        if made is None:
+            # SODA 1.0 section 4.1: nothing there is not an error.
+            self.set_status(204)
+            self.finish()
+            return
+        self.set_header("Content-Type", "application/fits")
+        self.finish(made)
+
+    post = get

@@ -57,10 +57,9 @@ class Rule:
     def of(cls, card: Card) -> Rule:
         """Return the rule that was chosen when the model of a card was trained."""
         stored = card.facts.calibration if card.facts else {}
-        given: dict[str, Any] = {
-            f.name: type(f.default)(stored[f.name]) for f in fields(cls) if f.name in stored
-        }
-        return cls(**given)
+        given: dict[str, Any] = {f.name: stored[f.name] for f in fields(cls) if f.name in stored}
+        whole = {k: v if k in ("threshold", "n_sigma") else int(v) for k, v in given.items()}
+        return cls(**whole)
 
 
 COLUMNS = (

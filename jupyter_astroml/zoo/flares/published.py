@@ -16,6 +16,7 @@ from jupyter_astroml.core.errors import MissingExtraError, ModelError
 
 if TYPE_CHECKING:
     import torch
+    from astropy.table import Table
 
 PATTERN = "stella_ensemble_*.h5"
 _WINDOW = 200
@@ -137,3 +138,74 @@ def find(folder: Path) -> list[Path]:
         if found:
             return found
     return []
+
+
+# Numbers of stella's own search: cadences that are joined, half a window around a peak, the
+# cadences of a peak that its local trend leaves out, and the width of its running median.
+_JOIN, _AROUND, _LEFT_OUT, _MEDIAN = 4, 50, 2, 7
+
+
+def own_events(
+    ids: np.ndarray, time: np.ndarray, flux: np.ndarray, probability: np.ndarray
+) -> Table:
+    """Find events as stella's own search does (its class ``FitFlares``).
+
+    Cadences with a probability of 0.5 or more are grouped when they are at most four apart.
+    A group is kept when its brightest cadence stands out of its neighbours and of a local trend, is
+    brighter than the cadence before it, and is followed by a bright one.
+    The fit of a profile that follows there changes parameters, not the list, and is left out.
+
+    Parameters
+    ----------
+    ids : ndarray of str, shape (n,)
+        Names of the stars.
+    time : ndarray, shape (n, t), days
+        Padded cadences have no flux.
+    flux, probability : ndarray, shape (n, t)
+        NaN where nothing was measured.
+
+    Returns
+    -------
+    Table
+        One row an event: ``id, t_start, t_peak, t_stop`` (days).
+    """
+    from astropy.table import Table
+
+    rows: list[tuple[str, float, float, float]] = []
+    for i, name in enumerate(ids):
+        good = np.isfinite(flux[i]) & np.isfinite(probability[i])
+        t, f, p = time[i][good], flux[i][good], probability[i][good]
+        above = np.flatnonzero(p >= 0.5)
+        for group in np.split(above, np.flatnonzero(np.diff(above) > _JOIN) + 1):
+            if len(group) and (peak := _peak(f, p, group)) is not None:
+                rows.append((str(name), t[group[0]], t[peak], t[group[-1]]))
+    return Table(
+        rows=rows or None,
+        names=("id", "t_start", "t_peak", "t_stop"),
+        dtype=(np.asarray(ids, dtype=str).dtype, float, float, float),
+    )
+
+
+def _peak(flux: np.ndarray, probability: np.ndarray, group: np.ndarray) -> int | None:
+    """Index of the peak of a group, or None if the group is no flare for stella."""
+    from scipy.signal import medfilt
+
+    near = np.arange(max(group[0] - _LEFT_OUT, 0), min(group[-1] + _LEFT_OUT, len(flux)))
+    sure = near[probability[near] >= 0.5]
+    peak = int(sure[np.argmax(flux[sure])])
+    if flux[peak] <= np.median(flux[near]) + np.std(flux[near]):
+        return None
+    first = peak - _AROUND
+    region = flux[max(first, 0) : peak + _AROUND]
+    if first < 0 or len(region) < 2 * _AROUND:
+        return None
+    at = np.arange(2 * _AROUND)
+    outside = np.abs(at - _AROUND + 0.5) > _LEFT_OUT
+    flat = region / np.interp(at, at[outside], medfilt(region[outside], _MEDIAN))
+    middle, spread = np.median(flat[outside]), np.std(flat[outside])
+    keep = (
+        flux[peak] > middle + 1.5 * spread
+        and flat[_AROUND + 1] >= middle + spread
+        and flat[_AROUND - 1] - 1 < (flux[peak] - 1) * 0.95
+    )
+    return peak if keep else None

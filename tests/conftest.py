@@ -45,3 +45,12 @@ def own_places(tmp_path_factory):
             path.mkdir(parents=True)
             patch.setenv(name, str(path))
         yield root
+
+
+@pytest.fixture(scope="session")
+def demo_archive(own_places):
+    """The demo sky behind a real server of this test session."""
+    from jupyter_astroml.embedded.serve import start
+
+    with start() as running:
+        yield running

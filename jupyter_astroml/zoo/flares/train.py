@@ -43,6 +43,8 @@ Say = Callable[[str], None]
 FLARE, QUIET, UNDECIDED = 1, 0, -1
 # A flare below this signal-to-noise ratio (all of its cadences together) teaches nothing.
 _WEAKEST = 7.0
+# Three cadences at 3σ have a signal-to-noise ratio of 5.2.
+_LISTED = 5.0
 # The pools of the network halve twice, so windows four cadences apart share their convolutions.
 _APART, _TOGETHER = 4, 16
 
@@ -324,7 +326,8 @@ def findable(simulation: Simulation) -> Table:
         i = row_of[flare["id"]]
         first, last = np.searchsorted(curves.time[i], (flare["t_start"], flare["t_stop"]))
         light = simulation.flare_flux[i, max(first - 1, 0) : last + 2]
-        keep.append(longest_run(light > 3 * sigma[flare["id"]]) >= 3)
+        # A weak companion is not bright because the flare beside it is.
+        keep.append(flare["snr"] >= _LISTED and longest_run(light > 3 * sigma[flare["id"]]) >= 3)
     return simulation.flares[np.array(keep, dtype=bool)]
 
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
+
+import requests
 
 from jupyter_astroml.archives.http import TIMEOUT, Session
 from jupyter_astroml.archives.known import Known, lookup
@@ -61,6 +64,30 @@ class Schema:
     tables: tuple[TableInfo, ...]
 
 
+class _Session(Session):
+    """A session that closes what a library left open.
+
+    pyvo asks for answers as streams, and does not read all of them to the end.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._answers: list[requests.Response] = []
+
+    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
+        answer = super().request(method, url, **options)
+        self._answers.append(answer)
+        return answer
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            while self._answers:
+                self._answers.pop().close()
+
+
 class Archive:
     """A TAP service (Table Access Protocol 1.1) and the data that its rows point to.
 
@@ -74,7 +101,7 @@ class Archive:
         self.name = known.name
         self.title = known.title
         self.url = known.url
-        self._session = Session()
+        self._session = _Session()
 
     def __repr__(self) -> str:
         return f"<Archive {self.name}: {self.url}>"
@@ -128,10 +155,11 @@ class Archive:
             # The same fact reaches the user as our own warning and as a flag.
             warnings.filterwarnings("ignore", message="Partial result set")
             warnings.filterwarnings("ignore", message="Results truncated")
-            results, job = _translated(
-                lambda: ask(adql, maxrec=maxrec, timeout=timeout, progress=progress),
-                name=self.name,
-            )
+            with self._session.released():
+                results, job = _translated(
+                    lambda: ask(adql, maxrec=maxrec, timeout=timeout, progress=progress),
+                    name=self.name,
+                )
         table = results.to_table()
         overflow = results.status[0] == "OVERFLOW"
         table.meta["astroml"] = {

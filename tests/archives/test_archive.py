@@ -102,7 +102,7 @@ def test_light_curves_of_stars_arrive_with_their_time_scale(sky):
     assert failures == {}
     assert (found.kind, found.time_scale, found.time_zero) == ("light_curves", "tdb", 2457000.0)
     assert found.errors is not None
-    assert np.isfinite(found.values).mean() > 0.9
+    assert np.isfinite(found.values).mean() > 0.8
 
 
 def test_objects_that_fail_are_named_and_the_others_arrive(sky, galaxies):

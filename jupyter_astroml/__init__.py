@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from types import ModuleType
 from typing import Any
 
 # Public names and where they live.
@@ -9,7 +11,6 @@ from typing import Any
 # nor bokeh.
 _PUBLIC = {
     "archive": "session",
-    "archives": "session",
     "check": "session",
     "engine": "session",
     "evaluate": "session",
@@ -45,6 +46,21 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+class _Package(ModuleType):
+    """This package, in which public functions stand before rooms of the same name.
+
+    The import system binds the rooms ``models`` and ``explain`` to the package as soon as anything
+    imports them, and would hide ``aml.models()`` and ``aml.explain(…)``.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _PUBLIC and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -87,7 +87,7 @@ _WORDS = frozenset(
 
 _BINARY = "this expression"
 # Every node that a query may hold, with the arguments that it may carry.
-_NODES: dict[type[exp.Expression], frozenset[str]] = {
+_NODES: dict[type[exp.Expr], frozenset[str]] = {
     getattr(exp, name): frozenset(arguments.split())
     for name, arguments in {
         "Select": "with_ kind expressions from_ where group having order limit offset "
@@ -201,9 +201,7 @@ def parse(query: str, known: MappingSchema) -> exp.Query:
     try:
         tree = _read(query)
         _check(tree, known)
-        return qualify(  # type: ignore[no-any-return]
-            tree, dialect=ADQL, schema=known, quote_identifiers=True, sql=query
-        )
+        return qualify(tree, dialect=ADQL, schema=known, quote_identifiers=True, sql=query)
     except RecursionError:
         raise QueryError("The query is nested too deeply") from None
     except SqlglotError as err:
@@ -222,7 +220,7 @@ def to_sql(tree: exp.Query) -> str:
         For wrong arguments of a function.
     """
 
-    def rewritten(node: exp.Expression) -> exp.Expression:
+    def rewritten(node: exp.Expr) -> exp.Expr:
         name = geometry.name_of(node)
         if name in geometry.FUNCTIONS:
             return geometry.rewrite(node)
@@ -241,7 +239,7 @@ def to_sql(tree: exp.Query) -> str:
         raise QueryError("The query is nested too deeply") from None
 
 
-def _scalar(name: str, given: list[exp.Expression]) -> exp.Expression:
+def _scalar(name: str, given: list[exp.Expr]) -> exp.Expr:
     function, fewest, most = SCALARS[name]
     if not fewest <= len(given) <= most:
         wanted = str(fewest) if fewest == most else f"{fewest} to {most}"
@@ -265,7 +263,10 @@ def _read(query: str) -> exp.Query:
     tree = trees[0] if len(trees) == 1 else None
     if not isinstance(tree, exp.Select | exp.SetOperation | exp.Subquery):
         raise QueryError("Only a single SELECT is accepted")
-    return tree.unnest() if isinstance(tree, exp.Subquery) else tree
+    inner = tree.unnest() if isinstance(tree, exp.Subquery) else tree
+    if not isinstance(inner, exp.Query):
+        raise QueryError("Only a single SELECT is accepted")
+    return inner
 
 
 def _check_tokens(words: list[tokens.Token]) -> None:
@@ -293,7 +294,7 @@ def _place(word: Any) -> str:
     return f" (line {word.line}, column {max(word.col - len(word.text) + 1, 1)})"
 
 
-def _place_of(node: exp.Expression) -> str:
+def _place_of(node: exp.Expr) -> str:
     for found in node.walk():
         if "line" in found.meta:
             column = found.meta["col"] - (found.meta["end"] - found.meta["start"])
@@ -328,11 +329,11 @@ def _check(tree: exp.Query, known: MappingSchema) -> None:
         _check_table(table, known, hidden)
 
 
-def _name(node: exp.Expression) -> str:
+def _name(node: exp.Expr) -> str:
     return type(node).__name__.upper()
 
 
-def _check_node(node: exp.Expression) -> None:
+def _check_node(node: exp.Expr) -> None:
     name = geometry.name_of(node)
     if isinstance(node, exp.Anonymous) and name not in SCALARS and name not in geometry.FUNCTIONS:
         raise QueryError(f"Unknown function {str(node.this)[:60]}{_place_of(node)}")
@@ -340,7 +341,7 @@ def _check_node(node: exp.Expression) -> None:
         raise QueryError(f"{_name(node)} takes one argument{_place_of(node)}")
     if isinstance(node, exp.Select):
         if not node.args.get("from_"):
-            raise QueryError(f"SELECT needs FROM in ADQL{_place_of(node)}")
+            raise QueryError(f"FROM is missing after SELECT{_place_of(node)}")
         if node.args.get("kind"):
             raise QueryError(f"SELECT AS {node.args['kind']} is not ADQL")
     if isinstance(node, exp.Join) and (

@@ -35,14 +35,14 @@ class Archive:
     root : Path
         Folder that holds the files.
     title : str
-    example : str
-        A query that gives rows.
+    examples : tuple of (str, str)
+        What to ask and the query that asks it, for ``/tap/examples``.
     """
 
     database: Path
     root: Path
     title: str
-    example: str
+    examples: tuple[tuple[str, str], ...]
 
 
 def application(service: web.Service) -> tornado.web.Application:
@@ -116,7 +116,7 @@ async def serve(
         jobs=jobs,
         images=soda.Images(),
         title=archive.title,
-        example=archive.example,
+        examples=archive.examples,
         about={**told, "url": base, **(about or {})},
     )
     server = tornado.httpserver.HTTPServer(

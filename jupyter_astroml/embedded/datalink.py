@@ -73,7 +73,8 @@ class DataLink(Endpoint):
                 table,
                 overflow=overflow,
                 infos=[("standardID", "ivo://ivoa.net/std/DataLink#links-1.1")],
-                extra=_soda(self.service.base),
+                # A descriptor that no row refers to would be offered for every dataset.
+                extra=_soda(self.service.base) if any(row[2] for row in rows) else "",
                 named=True,
             )
         )

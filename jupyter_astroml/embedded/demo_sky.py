@@ -39,8 +39,28 @@ _AUTHORITY = "ivo://astroml.demo/sky"
 # A TESS pixel, the patch of sky that a light curve comes from.
 _TESS_PIXEL_DEG = 21.0 / 3600
 _MJD_OF_BTJD = 2457000.0 - 2400000.5
-EXAMPLE = (
-    "SELECT TOP 10 id, ra, dec, mag_r, true_class, access_url FROM demo.galaxies ORDER BY mag_r"
+EXAMPLES = (
+    (
+        "The ten brightest galaxies",
+        "SELECT TOP 10 id, ra, dec, mag_r, true_class, access_url FROM demo.galaxies "
+        "ORDER BY mag_r",
+    ),
+    (
+        "Galaxies around a position",
+        "SELECT id, ra, dec, mag_r FROM demo.galaxies WHERE 1 = CONTAINS("
+        "POINT('ICRS', ra, dec), CIRCLE('ICRS', 150.1, 2.2, 0.1))",
+    ),
+    (
+        "Stars with strong flares",
+        "SELECT s.id, s.tmag, COUNT(*) AS strong FROM demo.stars AS s "
+        "JOIN demo.flares AS f ON f.star_id = s.id WHERE f.snr > 20 "
+        "GROUP BY s.id, s.tmag ORDER BY strong DESC",
+    ),
+    (
+        "Everything that covers a position",
+        "SELECT obs_publisher_did, dataproduct_type, access_url FROM ivoa.obscore "
+        "WHERE 1 = CONTAINS(POINT('ICRS', 150.0, 2.13), s_region)",
+    ),
 )
 
 
@@ -136,7 +156,7 @@ def archive(folder: Path) -> Archive:
         database=folder / "archive.duckdb",
         root=folder / "files",
         title=f"The demo sky of jupyter_astroml. {SIMULATED}.",
-        example=EXAMPLE,
+        examples=EXAMPLES,
     )
 
 
@@ -228,7 +248,8 @@ def _places(rng: np.random.Generator, plan: Plan) -> tuple[np.ndarray, np.ndarra
     """Return 0-based pixel coordinates of the galaxies of a field, shape (cells²,) each."""
     middle = plan.margin + plan.cell * (np.arange(plan.cells) + 0.5) - 0.5
     y, x = (g.ravel() for g in np.meshgrid(middle, middle, indexing="ij"))
-    return tuple(v + rng.uniform(-plan.jitter, plan.jitter, v.shape) for v in (x, y))  # type: ignore[return-value]
+    moved = rng.uniform(-plan.jitter, plan.jitter, (2, *x.shape))
+    return x + moved[0], y + moved[1]
 
 
 def _draw(

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MEMORY = "1GB"
 # DuckDB loses an interruption that comes between two statements, so it is repeated.
 _TICK_SECONDS = 0.05
+_TEXTS = ("datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description")
+_FLAGS = ("indexed", "principal", "std")
 
 
 class Cancel:
@@ -113,8 +115,9 @@ class Database:
         found = self._fetch("SELECT * FROM arc.internal.products WHERE did = ?", [did])
         if not found:
             return None
-        *values, headers = found[0]
-        return Product(*values, headers=tuple((k, v) for k, v in json.loads(headers)))
+        told = dict(zip(Product.__dataclass_fields__, found[0], strict=True))
+        told["headers"] = tuple((k, v) for k, v in json.loads(told["headers"]))
+        return Product(**told)
 
     def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         cursor = self._con.cursor()
@@ -153,7 +156,7 @@ class Database:
             return ()
         return tuple(self._origin(first, part) for part in first.selects)
 
-    def _origin(self, select: exp.Select, part: exp.Expression) -> Column | None:
+    def _origin(self, select: exp.Select, part: exp.Expr) -> Column | None:
         """Return the published column that a column of an answer is, or what a shape tells."""
         value = part.unalias()
         if isinstance(value, exp.Anonymous) and geometry.xtype(value):
@@ -264,16 +267,13 @@ def _read_tables(con: duckdb.DuckDBPyConnection) -> dict[str, Table]:
     links = {(t, c) for t, c in con.execute("SELECT * FROM arc.internal.links").fetchall()}
     columns: dict[str, list[Column]] = {}
     for row in con.execute(
-        "SELECT table_name, column_name, datatype, arraysize, xtype, unit, ucd, utype, "
-        "description, indexed, principal, std FROM arc.tap_schema.columns "
-        "ORDER BY table_name, column_index"
+        f"SELECT table_name, column_name, {', '.join(_TEXTS + _FLAGS)} "  # noqa: S608 - our names
+        "FROM arc.tap_schema.columns ORDER BY table_name, column_index"
     ).fetchall():
         table, name = _bare_table(row[0]), _bare(row[1])
-        texts = [value or "" for value in row[2:9]]
-        flags = [bool(value) for value in row[9:12]]
-        columns.setdefault(table, []).append(
-            Column(name, *texts, *flags, link=(table, name) in links)
-        )
+        told: dict[str, Any] = {k: v or "" for k, v in zip(_TEXTS, row[2:9], strict=True)}
+        told |= {k: bool(v) for k, v in zip(_FLAGS, row[9:12], strict=True)}
+        columns.setdefault(table, []).append(Column(name, **told, link=(table, name) in links))
     keys: dict[str, dict[str, ForeignKey]] = {}
     for source, number, target, text, a, b in con.execute(
         "SELECT k.from_table, k.key_id, k.target_table, k.description, "

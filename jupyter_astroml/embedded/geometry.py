@@ -107,20 +107,20 @@ CREATE MACRO adql_poly_area(p) AS (180 / pi()) ** 2 * CASE
 """
 
 
-def name_of(node: exp.Expression) -> str:
+def name_of(node: exp.Expr) -> str:
     """Return the upper-case name of a function call, or an empty string."""
     if isinstance(node, exp.Anonymous) and isinstance(node.this, str):
         return str(node.this).upper()
     return ""
 
 
-def call(name: str, *args: exp.Expression | float) -> exp.Anonymous:
+def call(name: str, *args: exp.Expr | float) -> exp.Anonymous:
     """Return a call of a DuckDB function or macro."""
-    made = [a if isinstance(a, exp.Expression) else exp.Literal.number(a) for a in args]
+    made = [a if isinstance(a, exp.Expr) else exp.Literal.number(a) for a in args]
     return exp.Anonymous(this=name, expressions=made)
 
 
-def rewrite(node: exp.Expression) -> exp.Expression:
+def rewrite(node: exp.Expr) -> exp.Expr:
     """Turn a geometry function of ADQL into calls of the macros.
 
     Raises
@@ -148,19 +148,19 @@ def rewrite(node: exp.Expression) -> exp.Expression:
     return _contains(*given) if name == "CONTAINS" else _intersects(*given)
 
 
-def xtype(node: exp.Expression) -> str:
+def xtype(node: exp.Expr) -> str:
     """Return DALI's type of a shape that a query asks for, or an empty string."""
     return {"POINT": "point", "CIRCLE": "circle", "BOX": "polygon", "POLYGON": "polygon"}.get(
         name_of(node), ""
     )
 
 
-def _count(name: str, given: Sequence[exp.Expression], wanted: int) -> None:
+def _count(name: str, given: Sequence[exp.Expr], wanted: int) -> None:
     if len(given) != wanted:
         raise QueryError(f"{name} takes {wanted} arguments and got {len(given)}")
 
 
-def _arguments(shape: exp.Expression) -> list[exp.Expression]:
+def _arguments(shape: exp.Expr) -> list[exp.Expr]:
     """Arguments without the frame, which ADQL 2.0 puts first."""
     given = list(shape.expressions)
     if not (given and isinstance(given[0], exp.Literal) and given[0].is_string):
@@ -175,7 +175,7 @@ def _arguments(shape: exp.Expression) -> list[exp.Expression]:
     return given[1:]
 
 
-def _point(node: exp.Expression) -> list[exp.Expression]:
+def _point(node: exp.Expr) -> list[exp.Expr]:
     if name_of(node) == "POINT":
         given = _arguments(node)
         _count("POINT", given, 2)
@@ -185,7 +185,7 @@ def _point(node: exp.Expression) -> list[exp.Expression]:
     raise QueryError(f"A POINT is expected where {_shown(node)} stands")
 
 
-def _circle(node: exp.Expression) -> list[exp.Expression]:
+def _circle(node: exp.Expr) -> list[exp.Expr]:
     given = _arguments(node)
     if len(given) == 2:
         return [*_point(given[0]), given[1]]
@@ -193,10 +193,10 @@ def _circle(node: exp.Expression) -> list[exp.Expression]:
     return given
 
 
-def _polygon(node: exp.Expression) -> exp.Expression:
+def _polygon(node: exp.Expr) -> exp.Expr:
     name = name_of(node)
     if name == "POLYGON":
-        flat: list[exp.Expression] = []
+        flat: list[exp.Expr] = []
         for part in _arguments(node):
             flat += _point(part) if name_of(part) == "POINT" else [part]
         if len(flat) < 6 or len(flat) % 2:
@@ -213,7 +213,7 @@ def _polygon(node: exp.Expression) -> exp.Expression:
     raise QueryError(f"A region is expected where {_shown(node)} stands")
 
 
-def _value(node: exp.Expression) -> exp.Expression:
+def _value(node: exp.Expr) -> exp.Expr:
     name = name_of(node)
     if name == "POINT":
         return call("list_value", *_point(node))
@@ -222,7 +222,7 @@ def _value(node: exp.Expression) -> exp.Expression:
     return _polygon(node)
 
 
-def _contains(inner: exp.Expression, outer: exp.Expression) -> exp.Expression:
+def _contains(inner: exp.Expr, outer: exp.Expr) -> exp.Expr:
     if name_of(outer) == "POINT":
         raise QueryError("CONTAINS asks whether its first argument lies in the second, a region")
     round_outer = name_of(outer) == "CIRCLE"
@@ -241,7 +241,7 @@ def _contains(inner: exp.Expression, outer: exp.Expression) -> exp.Expression:
     return call("adql_in_poly", *_point(inner), _polygon(outer))
 
 
-def _intersects(one: exp.Expression, two: exp.Expression) -> exp.Expression:
+def _intersects(one: exp.Expr, two: exp.Expr) -> exp.Expr:
     if name_of(one) == "POINT":
         return _contains(one, two)
     if name_of(two) == "POINT":
@@ -257,10 +257,10 @@ def _intersects(one: exp.Expression, two: exp.Expression) -> exp.Expression:
     return call("adql_in_circle", lon, lat, l2, b2, exp.Add(this=radius, expression=r2))
 
 
-def _is_region(node: exp.Expression) -> bool:
+def _is_region(node: exp.Expr) -> bool:
     # The tables of this archive hold regions, and no columns of points.
     return isinstance(node, exp.Column)
 
 
-def _shown(node: exp.Expression) -> str:
+def _shown(node: exp.Expr) -> str:
     return name_of(node) or node.sql()[:60]

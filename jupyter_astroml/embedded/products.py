@@ -49,7 +49,7 @@ def read(root: Path, product: Product) -> bytes:
     path = inside(root, product.path)
     if product.kind == "npy":
         return light_curve(path, product)
-    body = _member(path, product.member) if product.member else _plain(path)
+    body = read_member(path, product.member) if product.member else _plain(path)
     if product.media in ("image/jpeg", "image/png"):
         check_picture(body, product.title)
     return body
@@ -61,7 +61,14 @@ def _plain(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _member(path: Path, name: str) -> bytes:
+def read_member(path: Path, name: str) -> bytes:
+    """Return the bytes of a member of a zip file.
+
+    Raises
+    ------
+    DataError
+        When it is not there, damaged or too large.
+    """
     try:
         with zipfile.ZipFile(path) as archive, archive.open(name) as file:
             body = file.read(MAX_BYTES + 1)

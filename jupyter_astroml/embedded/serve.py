@@ -340,9 +340,9 @@ async def _serve(given: argparse.Namespace, scratch: Path, say: Callable[[str, A
 
         archive = demo_sky.archive(demo_sky.cached(settings().cache_dir, progress=tell))
     else:
-        from . import folder
+        from .folder import publish
 
-        archive = folder.publish(
+        archive = publish(
             Path(given.folder),
             config=Path(given.config) if given.config else None,
             scratch=scratch,

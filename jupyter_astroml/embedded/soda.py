@@ -14,7 +14,7 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError, QueryError
 
-from .products import inside, read
+from .products import inside, read, read_member
 from .web import Endpoint, NotFoundError
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ class Images:
     """Decodes images and keeps the last few."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, int, int], Image] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str, int, int], Image] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, path: Path) -> Image:
-        """Return the image in a file.
+    def get(self, path: Path, member: str = "") -> Image:
+        """Return the image in a file, or in a member of a zip file.
 
         Raises
         ------
@@ -59,13 +59,13 @@ class Images:
             When there is no image with a celestial WCS, or a very large one.
         """
         state = path.stat()
-        key = (str(path), state.st_mtime_ns, state.st_size)
+        key = (str(path), member, state.st_mtime_ns, state.st_size)
         # The lock is held while decoding: six requests for one field decode it once.
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             else:
-                self._kept[key] = load(path)
+                self._kept[key] = load(path, member)
                 while len(self._kept) > 1 and self._bytes() > _KEPT_BYTES:
                     self._kept.popitem(last=False)
             return self._kept[key]
@@ -82,8 +82,8 @@ def image_hdu(hdus: Any) -> Any:
     return None
 
 
-def load(path: Path) -> Image:
-    """Decode a FITS image, compressed by tiles or not.
+def load(path: Path, member: str = "") -> Image:
+    """Decode a FITS image, compressed by tiles or not, plain or in a zip file.
 
     Raises
     ------
@@ -99,7 +99,8 @@ def load(path: Path) -> Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            with fits.open(path, memmap=False, lazy_load_hdus=True) as hdus:
+            source: Any = io.BytesIO(read_member(path, member)) if member else path
+            with fits.open(source, memmap=False, lazy_load_hdus=True) as hdus:
                 hdu = image_hdu(hdus)
                 if hdu is None:
                     raise DataError(f"{path.name} holds no image")
@@ -274,7 +275,7 @@ class Soda(Endpoint):
             return
 
         def work() -> bytes | None:
-            return cut(self.service.images.get(inside(root, product.path)), wanted)
+            return cut(self.service.images.get(inside(root, product.path), product.member), wanted)
 
         made = await self.at_work(self.service.files, work)
         if made is None:

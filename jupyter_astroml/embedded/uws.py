@@ -7,7 +7,7 @@ import concurrent.futures
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -89,8 +89,8 @@ class Jobs:
     def __len__(self) -> int:
         return len(self._jobs)
 
-    def __iter__(self) -> Iterable[Job]:  # type: ignore[override]
-        return iter(list(self._jobs.values()))  # type: ignore[return-value]
+    def __iter__(self) -> Iterator[Job]:
+        return iter(list(self._jobs.values()))
 
     def __getitem__(self, key: str) -> Job:
         if key not in self._jobs:
@@ -271,9 +271,9 @@ class JobResource(Endpoint):
             wanted = _moment(self.one("DESTRUCTION"), name="DESTRUCTION")
             job.destruction = min(wanted, _now() + MOST_LIFE)
         elif part == "executionduration":
-            wanted = _whole(self.one("EXECUTIONDURATION"), name="EXECUTIONDURATION", least=0)
+            seconds = _whole(self.one("EXECUTIONDURATION"), name="EXECUTIONDURATION", least=0)
             # UWS 1.1 section 2.1.1: 0 asks for no limit, which is ours.
-            job.seconds = min(wanted or MOST_SECONDS, MOST_SECONDS)
+            job.seconds = min(seconds or MOST_SECONDS, MOST_SECONDS)
         elif part in ("", "parameters"):
             if job.phase != "PENDING":
                 raise tornado.web.HTTPError(403, "The job has been started")

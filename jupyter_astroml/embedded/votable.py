@@ -282,8 +282,8 @@ def _encoded(column: Column, array: pa.Array) -> tuple[np.ndarray, np.ndarray]:
         filled = pc.fill_null(array.flatten(), float("nan"))
         counts = np.asarray(pc.fill_null(pc.list_value_length(array), 0), dtype=np.int64)
         width = _WIDTHS[column.datatype]
-        values = np.asarray(filled).astype(_DTYPES[column.datatype]).tobytes()
-        return _counted(values, counts, counts * width)
+        flat = np.asarray(filled).astype(_DTYPES[column.datatype])
+        return _counted(flat.tobytes(), counts, counts * width)
     if column.datatype == "boolean":
         truth = np.where(np.asarray(pc.fill_null(array, fill_value=False)), ord("T"), ord("F"))
         return truth.astype(np.uint8), np.ones(n, dtype=np.int64)

@@ -47,8 +47,8 @@ class Service:
     images : Images
         Decoded images, for cutouts.
     title : str
-    example : str
-        A query that gives rows.
+    examples : tuple of (str, str)
+        What to ask, and the query.
     about : dict
         Who this archive is, for `serve` to recognise it.
     """
@@ -59,7 +59,7 @@ class Service:
     jobs: Jobs
     images: Images
     title: str
-    example: str
+    examples: tuple[tuple[str, str], ...]
     about: dict[str, Any] = field(default_factory=dict)
     started: float = field(default_factory=time.time)
     touched: float = field(default_factory=time.monotonic)

@@ -49,7 +49,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Package(ModuleType):
-    """This package, in which public functions stand before rooms of the same name.
+    """A package in which public functions stand before rooms of the same name.
 
     The import system binds the rooms ``models`` and ``explain`` to the package as soon as anything
     imports them, and would hide ``aml.models()`` and ``aml.explain(…)``.

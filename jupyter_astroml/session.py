@@ -71,7 +71,14 @@ def archive(name: str = "") -> Archive:
         return _archive(name)
     from jupyter_astroml.embedded.serve import demo
 
-    return _archive(DEMO, url=f"{demo().url}/tap")
+    return _archive(DEMO, url=demo(progress=_say).tap)
+
+
+def _say(text: str) -> None:
+    """Tell what takes a while; standard output belongs to answers."""
+    import sys
+
+    sys.stderr.write(f"{text}\n")
 
 
 def models() -> catalogue.Models:

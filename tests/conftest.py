@@ -49,8 +49,9 @@ def own_places(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def demo_archive(own_places):
-    """The demo sky behind a real server of this test session."""
-    from jupyter_astroml.embedded.serve import start
+    """The demo sky, the one that ``aml.archive("demo")`` finds in this test session."""
+    from jupyter_astroml.embedded.serve import demo
 
-    with start() as running:
-        yield running
+    running = demo()
+    yield running
+    running.stop()

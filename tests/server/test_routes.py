@@ -1,12 +1,14 @@
+import asyncio
 import json
 import subprocess
 import sys
+import threading
 
 import pytest
 from tornado.httpclient import HTTPClientError
 
 from jupyter_astroml.core.errors import ArchiveError, ModelError
-from jupyter_astroml.server.routes import BOKEHJS, bokehjs, problem
+from jupyter_astroml.server.routes import BOKEHJS, bokehjs, off_loop, problem
 
 SHAPE = {"code", "what", "cause", "remedy"}
 ADDRESSES = (
@@ -88,6 +90,27 @@ async def test_a_model_card_names_licence_and_paper(jp_fetch):
     assert answer["info"]["name"] == "flares"
     assert answer["licence"]
     assert answer["citations"]
+
+
+async def test_the_server_answers_while_a_question_takes_its_time():
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow():
+        asked.set()
+        return go_on.wait(10)
+
+    answer = asyncio.ensure_future(off_loop(slow))
+    await asyncio.sleep(0)
+    assert asked.wait(10)
+    assert not answer.done()
+    assert all(each.daemon for each in threading.enumerate() if each.name == "jupyter-astroml")
+    go_on.set()
+    assert await answer is True
+
+
+async def test_what_a_question_raises_is_raised_where_its_answer_is_awaited():
+    with pytest.raises(ZeroDivisionError):
+        await off_loop(lambda: 1 // 0)
 
 
 def test_an_error_of_ours_keeps_its_words():

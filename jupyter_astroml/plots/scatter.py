@@ -103,7 +103,7 @@ def columns(predictions: Predictions, rows: np.ndarray) -> dict[str, np.ndarray]
     data: dict[str, np.ndarray] = {
         "row": rows,
         "id": predictions.ids[rows].astype(object),
-        "group": labels(predictions)[rows].astype(object),
+        "group": labels(predictions[rows]).astype(object),
         "status": predictions.status[rows].astype(object),
     }
     for name, values in predictions.columns.items():

@@ -1,0 +1,1 @@
+"""The notebook face: widgets over plots, also where the sidebar does not exist."""

@@ -125,11 +125,19 @@ def _asymmetry(light: np.ndarray, mask: np.ndarray, cy: float, cx: float) -> flo
     """Share of the light that changes under half a turn, at the best of nine centres."""
     from scipy import ndimage
 
-    galaxy = light * mask
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    box = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+    # Room before and after for what half a turn moves out of the segment's box.
+    room = [
+        (max(0, round(first + last - 2 * c) + 2), max(0, round(2 * c - first - last) + 2))
+        for first, last, c in ((rows[0], rows[-1], cy), (columns[0], columns[-1], cx))
+    ]
+    galaxy = np.pad((light * mask)[box], room)
+    cy, cx = cy - rows[0] + room[0][0], cx - columns[0] + room[1][0]
     best = np.inf
     for dy in (-1.0, 0.0, 1.0):
         for dx in (-1.0, 0.0, 1.0):
-            to = (2 * (cy + dy) - (light.shape[0] - 1), 2 * (cx + dx) - (light.shape[1] - 1))
+            to = (2 * (cy + dy) - (galaxy.shape[0] - 1), 2 * (cx + dx) - (galaxy.shape[1] - 1))
             turned = ndimage.shift(galaxy[::-1, ::-1], to, order=1)
             best = min(best, float(np.abs(galaxy - turned).sum()))
     return best / (2.0 * max(float(galaxy.sum()), 1e-6))
@@ -175,7 +183,9 @@ def _nuclei(smooth: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
     from scipy import ndimage
 
     peaks = (smooth == ndimage.maximum_filter(smooth, 5)) & mask
-    heights = np.sort(smooth[peaks])[::-1]
+    # Neighbouring pixels of equal height are one peak.
+    labels, n = ndimage.label(peaks, structure=np.ones((3, 3)))
+    heights = np.sort(ndimage.maximum(smooth, labels, np.arange(1, n + 1)))[::-1]
     return float(len(heights)), float(heights[1] / heights[0]) if len(heights) > 1 else 0.0
 
 

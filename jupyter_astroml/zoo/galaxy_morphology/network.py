@@ -36,7 +36,7 @@ def build(
     widths: Sequence[int] = (3, 4, 8, 16),
     hidden: int = 64,
     field: int = 76,
-    size: int = 48,
+    size: int = 56,
     dropout: float = 0.3,
 ) -> Ensemble:
     """Make the network with fresh weights.
@@ -112,8 +112,8 @@ class Ensemble(nn.Module):
 class Member(nn.Module):
     """One network: lift to eight orientations, residual stages, pool, two dense layers.
 
-    Shapes for the default options: (n, 3, 48, 48) → (n, 24, 24, 24) → (n, 32, 24, 24) →
-    (n, 64, 12, 12) → (n, 128, 6, 6) → features (n, 64) → logits (n, 4).
+    Shapes for the default options: (n, 3, 56, 56) → (n, 24, 28, 28) → (n, 32, 28, 28) →
+    (n, 64, 14, 14) → (n, 128, 7, 7) → features (n, 64) → logits (n, 4).
     """
 
     def __init__(self, *, classes: int, widths: Sequence[int], hidden: int, dropout: float) -> None:

@@ -1,0 +1,140 @@
+"""How often the model and its baseline agree with the volunteers of Galaxy Zoo."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from jupyter_astroml.core.errors import DataError, ModelError
+from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
+from jupyter_astroml.zoo.galaxy_morphology import baseline, real, scores
+from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
+
+NAME = "galaxy_morphology"
+TRAINING_IDS = "training_ids.txt"
+# Pictures of this many objects are in memory at once.
+_BLOCK = 256
+
+
+def evaluate(
+    folder: Path | str,
+    *,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Score the model and the baseline on labelled pictures that training did not see.
+
+    Parameters
+    ----------
+    folder : Path
+        In the layout of `jupyter_astroml.zoo.galaxy_morphology.real`.
+    seed : int
+        Of the bootstrap over objects.
+    progress : callable, optional
+        Called with the number of objects done and the total.
+
+    Returns
+    -------
+    Evaluation
+        Main metric: macro-F1, the mean F1 of the classes that occur.
+
+    Raises
+    ------
+    DataError
+        If the folder is not of the layout, or holds no unseen object.
+    ModelError
+        If the model is not trained.
+    """
+    table = real.labels(folder)
+    seen = np.isin(np.asarray(table["id"]), list(training_ids()))
+    unsure = np.asarray(table["label"] == "")
+    table = table[~seen & ~unsure]
+    if not len(table):
+        raise DataError(
+            f"{Path(folder).name} holds no object to score",
+            cause=f"{seen.sum()} were used in training, {unsure.sum()} have no class",
+            remedy="give labelled objects that the model has not seen",
+        )
+    classes = np.array([CLASSES.index(label) for label in table["label"]])
+    p, usual, threshold = _answers(folder, table, progress=progress)
+
+    def both(score: Callable[..., float]) -> dict[str, float]:
+        return measure(bootstrap(score, classes, p, seed=seed), baseline=score(classes, usual))
+
+    metrics = {
+        "accuracy": both(scores.accuracy),
+        "negative_log_likelihood": both(scores.surprise),
+        "expected_calibration_error": both(scores.calibration_error),
+    }
+    for k, name in enumerate(CLASSES):
+        metrics[f"n_{name}"] = measure(float((classes == k).sum()))
+        for score in (scores.recall, scores.precision, scores.f1):
+            metrics[f"{score.__name__}_{name}"] = both(partial(score, of=k))
+    if threshold is not None:
+        covered = partial(scores.covered, threshold=threshold)
+        metrics["conformal_coverage"] = measure(bootstrap(covered, classes, p, seed=seed))
+        size = partial(scores.set_size, threshold=threshold)
+        metrics["conformal_set_size"] = measure(bootstrap(size, p, seed=seed))
+    main = bootstrap(scores.macro_f1, classes, p, seed=seed)
+    return Evaluation(
+        model=NAME,
+        data=Path(folder).resolve().name,
+        n=len(table),
+        metric="macro_f1",
+        value=main.value,
+        low=main.low,
+        high=main.high,
+        higher_is_better=True,
+        baseline=baseline.NAME,
+        baseline_value=scores.macro_f1(classes, usual),
+        seed=seed,
+        metrics=metrics,
+        split="labelled objects of the folder that training did not see",
+        excluded=int((seen | unsure).sum()),
+        excluded_why=(
+            f"{int((seen & ~unsure).sum())} were used in training, "
+            f'{int(unsure.sum())} have the class "don\'t know"'
+        ),
+        notes=_NOTES,
+    )
+
+
+_NOTES = (
+    "Classes are those that most volunteers chose; their noise bounds what any method can reach. "
+    "Clockwise and anticlockwise spirals are one class. "
+    f"Prediction sets promise to hold {scores.LEVEL:.0%} of the true classes. "
+    "Intervals: 95 %, bootstrap over objects."
+)
+
+
+def training_ids() -> set[str]:
+    """Return the ids of the objects that training used; empty for an untrained model."""
+    path = Path(__file__).parent / TRAINING_IDS
+    return set(path.read_text().split()) if path.exists() else set()
+
+
+def _answers(
+    folder: Path | str, table: real.Table, *, progress: Callable[[int, int], None] | None
+) -> tuple[np.ndarray, np.ndarray, float | None]:
+    """Return the probabilities of model and baseline, and the conformal threshold of the card."""
+    from jupyter_astroml.models.loading import load
+
+    model = load(NAME)
+    if model.card.outputs.names != CLASSES:
+        raise ModelError("The card of the model names other classes than its simulator")
+    found, features = [], []
+    for start in range(0, len(table), _BLOCK):
+        block = table[start : start + _BLOCK]
+        cutouts, _ = real.read(folder, ids=block["id"])
+        values = model.prepare(cutouts).samples.values
+        found.append(scores.softmax(model.logits(values).astype(np.float64)).mean(axis=0))
+        features.append(baseline.measure(cutouts.values))
+        if progress:
+            progress(start + len(block), len(table))
+    path = Path(__file__).parent / baseline.FILE
+    usual = baseline.probabilities(path, np.concatenate(features), names=CLASSES)
+    calibration = model.card.facts.calibration if model.card.facts else {}
+    return np.concatenate(found), usual, calibration.get("conformal_threshold")

@@ -1,0 +1,102 @@
+"""Write the measured part of the model's README from its facts, so that no figure is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.models.cards import Facts, read_card
+from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
+
+BEGIN = "<!-- measured: written by train.py from facts.json -->"
+END = "<!-- end of the measured part -->"
+
+
+def write_report(folder: Path) -> None:
+    """Replace the measured part of ``README.md``.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+
+    Raises
+    ------
+    ModelError
+        If the model was not evaluated, or the README has no place for the figures.
+    """
+    facts = read_card(folder).facts
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8")
+    if facts is None or not facts.evaluation or BEGIN not in text or END not in text:
+        raise ModelError("The README or the facts of the model are incomplete")
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    path.write_text(before + BEGIN + "\n\n" + measured(facts) + "\n" + END + after)
+
+
+def measured(facts: Facts) -> str:
+    """Return the measured part as Markdown.
+
+    Parameters
+    ----------
+    facts : Facts
+        Of a trained and evaluated model.
+    """
+    found, training = facts.evaluation, facts.training
+    metrics = found["metrics"]
+    rows = [
+        ("macro-F1", {**found, "baseline": found["baseline_value"]}),
+        *((name.replace("_", " "), metrics[name]) for name in _OVERALL if name in metrics),
+    ]
+    lines = [
+        f"{found['n']} objects of `{found['data']}` that training did not see; "
+        f"{found['excluded']} others were not scored: {found['excluded_why']}.",
+        "",
+        "| metric | network [95 %] | baseline |",
+        "|---|---|---|",
+        *(f"| {name} | {_span(m)} | {_plain(m.get('baseline'))} |" for name, m in rows),
+        "",
+        "| class | objects | recall | precision | F1 | F1 of the baseline |",
+        "|---|---|---|---|---|---|",
+        *(_class_row(name, metrics) for name in CLASSES),
+        "",
+        f"Baseline: {found['baseline']}.",
+        "",
+        f"Trained on {training['objects']} objects in {training['minutes']:g} minutes with "
+        f"{training['threads']} thread(s); {training['split']}.",
+        f"Cross-validation inside the training objects, single networks: accuracy "
+        f"{training['cross_validation']['accuracy']:.3f}, macro-F1 "
+        f"{training['cross_validation']['macro_f1']:.3f}.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+_OVERALL = (
+    "accuracy",
+    "negative_log_likelihood",
+    "expected_calibration_error",
+    "conformal_coverage",
+    "conformal_set_size",
+)
+
+
+def _class_row(name: str, metrics: dict[str, dict[str, float | None]]) -> str:
+    cells = [
+        name.replace("_", "-"),
+        f"{metrics[f'n_{name}']['value']:.0f}",
+        *(_span(metrics[f"{word}_{name}"]) for word in ("recall", "precision", "f1")),
+        _plain(metrics[f"f1_{name}"].get("baseline")),
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _span(found: dict[str, float | None]) -> str:
+    if found.get("low") is None:
+        return _plain(found["value"])
+    return f"{_plain(found['value'])} [{_plain(found['low'])}, {_plain(found['high'])}]"
+
+
+def _plain(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

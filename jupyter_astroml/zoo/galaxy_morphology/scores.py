@@ -1,0 +1,100 @@
+"""Numbers that say how good class probabilities are.
+
+`classes` is always an array of shape (n,) with the index of the true class, `p` one of shape
+(n, class) with probabilities; the answer is the most probable class.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Share of the true classes that prediction sets promise to hold.
+LEVEL = 0.9
+BINS = 10
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities along the last axis."""
+    e = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def accuracy(classes: np.ndarray, p: np.ndarray) -> float:
+    """Share of right answers."""
+    return float((p.argmax(axis=1) == classes).mean())
+
+
+def recall(classes: np.ndarray, p: np.ndarray, *, of: int) -> float:
+    """Share of a class that is found; NaN if there is none."""
+    members = classes == of
+    return float((p.argmax(axis=1)[members] == of).mean()) if members.any() else float("nan")
+
+
+def precision(classes: np.ndarray, p: np.ndarray, *, of: int) -> float:
+    """Share of the answers of a class that are right; NaN if there is none."""
+    answers = p.argmax(axis=1) == of
+    return float((classes[answers] == of).mean()) if answers.any() else float("nan")
+
+
+def f1(classes: np.ndarray, p: np.ndarray, *, of: int) -> float:
+    """Harmonic mean of precision and recall of a class; NaN if nobody has or gets it."""
+    members, answers = classes == of, p.argmax(axis=1) == of
+    both = members.sum() + answers.sum()
+    return float(2 * (members & answers).sum() / both) if both else float("nan")
+
+
+def macro_f1(classes: np.ndarray, p: np.ndarray) -> float:
+    """Mean F1 of the classes, each of equal weight; classes that do not occur are left out."""
+    found = np.array([f1(classes, p, of=k) for k in range(p.shape[1])])
+    return float(np.nanmean(found))
+
+
+def surprise(classes: np.ndarray, p: np.ndarray) -> float:
+    """Mean negative log-likelihood of the true class, nats."""
+    right = p[np.arange(len(classes)), classes]
+    return float(-np.log(np.clip(right, 1e-12, None)).mean())
+
+
+def calibration_error(classes: np.ndarray, p: np.ndarray) -> float:
+    """Expected calibration error in ten bins of confidence (Naeini et al. 2015, AAAI)."""
+    confidence = p.max(axis=1)
+    right = p.argmax(axis=1) == classes
+    which = np.minimum((confidence * BINS).astype(int), BINS - 1)
+    error = 0.0
+    for b in range(BINS):
+        inside = which == b
+        if inside.any():
+            error += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
+    return float(error)
+
+
+def conformal_threshold(right: np.ndarray, *, level: float) -> float:
+    """Largest 1 − p that a class may have to enter a prediction set.
+
+    Parameters
+    ----------
+    right : ndarray, shape (n,)
+        Probability of the true class of calibration objects.
+    level : float
+        Share of the true classes that sets shall hold.
+
+    Returns
+    -------
+    float
+        The ⌈(n + 1) · level⌉-th smallest of 1 − p (Vovk, Gammerman & Shafer 2005, section 2.2); 1
+        if n is too small for the level.
+    """
+    rank = int(np.ceil((len(right) + 1) * level))
+    if rank > len(right):
+        return 1.0
+    return float(np.sort(1.0 - right)[rank - 1])
+
+
+def covered(classes: np.ndarray, p: np.ndarray, *, threshold: float) -> float:
+    """Share of objects whose prediction set holds the true class."""
+    return float((1.0 - p[np.arange(len(classes)), classes] <= threshold).mean())
+
+
+def set_size(p: np.ndarray, *, threshold: float) -> float:
+    """Mean number of classes in a prediction set."""
+    return float((1.0 - p <= threshold).sum(axis=1).mean())

@@ -424,7 +424,7 @@ def join(parts: list[Any]) -> Any:
             first,
             **_joined(parts, first._per_object),
             columns={n: np.concatenate([_column(p, n, parts) for p in parts]) for n in names},
-            arrays={n: _stack([_dense(p, n) for p in parts]) for n in dense},
+            arrays={n: _stack([_dense(p, n, parts) for p in parts]) for n in dense},
         )
     return replace(first, **_joined(parts, first._per_object))
 
@@ -449,10 +449,13 @@ def _column(part: Predictions, name: str, parts: list[Predictions]) -> np.ndarra
     return np.full(len(part), np.nan)
 
 
-def _dense(part: Predictions, name: str) -> np.ndarray:
+def _dense(part: Predictions, name: str, parts: list[Predictions]) -> np.ndarray:
+    """Return a part's array, or one of NaN with the shape that the others have."""
     if name in part.arrays:
         return np.asarray(part.arrays[name])
-    return np.full((len(part), 0), np.nan, dtype=np.float32)
+    like = next(np.asarray(p.arrays[name]) for p in parts if name in p.arrays)
+    dtype = like.dtype if like.dtype.kind == "f" else float
+    return np.full((len(part), *like.shape[1:]), np.nan, dtype=dtype)
 
 
 def _stack(values: list[np.ndarray], *, edge: bool = False) -> np.ndarray:
@@ -466,7 +469,9 @@ def _stack(values: list[np.ndarray], *, edge: bool = False) -> np.ndarray:
         if edge and v.shape[1]:
             padded.append(np.pad(v, pad, mode="edge"))
         else:
-            padded.append(np.pad(v.astype(float, copy=False), pad, constant_values=np.nan))
+            # Integers have no NaN; floats keep their width.
+            v = v if v.dtype.kind == "f" else v.astype(float)
+            padded.append(np.pad(v, pad, constant_values=np.nan))
     return np.concatenate(padded)
 
 

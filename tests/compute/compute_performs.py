@@ -1,4 +1,4 @@
-"""Functions that the tests of the engines run; workers import them by name, as they do real tasks."""
+"""Functions that the tests of the engines run; workers import them by name, like real tasks."""
 
 from __future__ import annotations
 

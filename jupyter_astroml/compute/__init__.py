@@ -1,0 +1,1 @@
+"""Where jobs run, and the directories in which their results land."""

@@ -1,0 +1,440 @@
+"""The engine of bulk work: a Dask cluster of the user's own.
+
+What Dask does not promise is done here.
+
+- The number of blocks in flight is bounded, so that memory stays flat and other users of the
+  cluster get their turn.
+- When a worker dies, Dask blames every task that the worker held.
+  A block that saw two deaths is set aside, and when nothing else of ours is in flight it is run
+  alone; if it kills again it is halved, until the objects that do it stand alone.
+- Cancelling a future frees its place in the queue at once, but a task that runs cannot be
+  interrupted: a worker is free after the block that it is at, and blocks are short for that reason.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from queue import Empty, SimpleQueue
+from threading import BoundedSemaphore, Event, Lock
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import numpy as np
+
+from jupyter_astroml.compute.allocator import fit_allocator
+from jupyter_astroml.compute.faults import as_run_error, failed
+from jupyter_astroml.core.errors import RunError
+from jupyter_astroml.core.jobs import Block, Job, Perform
+from jupyter_astroml.core.records import Predictions, join
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+    from jupyter_astroml.compute.own_cluster import OwnCluster
+
+Prepare = Callable[[Job, Any], Any]
+
+# A block that saw so many deaths is suspected of them.
+SUSPECT_AFTER = 2
+# Suspects are run alone, and everything else waits; so they are collected, but not without end.
+MOST_SUSPECTS = 8
+# So many suspects in a row without one surviving object: it is not the data.
+HOPELESS_AFTER = 3
+KILLS = "its worker died each time it was tried alone (out of memory, or a crash in native code)"
+NOT_NARROWED = "its worker died, as for too many objects of its block to find which ones did it"
+_POLL_SECONDS = 1.0
+_REFRESH_SECONDS = 2.0
+
+
+class Dask:
+    """Run blocks on a Dask cluster.
+
+    Parameters
+    ----------
+    perform : callable
+        ``perform(job, data) -> Predictions``, a function of a module that workers can import.
+    prepare : callable, optional
+        ``prepare(job, data) -> data``: fetching and decoding, which need no model.
+        On our own cluster a worker prepares one block while it performs another.
+    cluster : str, distributed cluster or Client, optional
+        A scheduler's address, or what `distributed` or a gateway gave.
+        Without it a cluster of processes on this machine is started for the first run.
+    workers : int
+        Number of processes of our own cluster; 0 takes one for each core that we may use.
+        Not used with `cluster`.
+    window : int
+        Blocks in flight for each worker.
+    dashboard : bool
+        Serve Dask's dashboard of our own cluster on a free port of the loopback.
+        Everybody with an account on this machine can read it.
+    patience : float
+        Seconds to wait for a scheduler to answer, or for a cluster without workers to get one.
+    """
+
+    name = "dask"
+
+    def __init__(
+        self,
+        perform: Perform,
+        *,
+        prepare: Prepare | None = None,
+        cluster: Any = None,
+        workers: int = 0,
+        window: int = 2,
+        dashboard: bool = False,
+        patience: float = 60.0,
+    ) -> None:
+        self._perform = perform
+        self._prepare = prepare
+        self._given = cluster
+        self._workers = workers
+        self._window = max(1, window)
+        self._dashboard = dashboard
+        self._patience = patience
+        self._lock = Lock()
+        self._client: Client | None = None
+        self._own: OwnCluster | None = None
+
+    def __enter__(self) -> Dask:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def run(self, job: Job, blocks: Iterator[Block]) -> Iterator[tuple[Block, Predictions]]:
+        """Yield the answers of each block as they arrive.
+
+        The iterator's ``close()`` may be called from any thread.
+
+        Raises
+        ------
+        AstroMLError
+            When a whole block fails, or the cluster is gone.
+            Single objects that fail or that kill their worker are rows with a status.
+        """
+        return _Flight(self, job, blocks)
+
+    def close(self) -> None:
+        """Give back our own cluster; leave a cluster that was given as it is."""
+        with self._lock:
+            client, own = self._client, self._own
+            self._client = self._own = None
+        if client is not None and client is not self._given:
+            client.close()
+        if own is not None:
+            own.close()
+
+    def start(self) -> list[int]:
+        """Start or join the cluster now, and return the process ids of its workers."""
+        found = self._connected().run(os.getpid)
+        return sorted(found.values())
+
+    def _submit(self, client: Client, job: Job, data: Any, *, key: str) -> Future:
+        import dask
+
+        # One inference at a time in a worker of ours: its second thread is there for fetching.
+        together = 1 if self._own else 0
+        task = (self._perform, self._prepare, together, job, data)
+        # Blocks of samples are megabytes on purpose.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
+            return client.submit(_on_worker, *task, key=key, pure=False)
+
+    def _mend(self) -> None:
+        own = self._own
+        if own is not None:
+            own.mend()
+
+    def _in_flight(self, client: Client) -> int:
+        """How many blocks keep the cluster busy, as it is now."""
+        places = self._own.workers if self._own else sum(client.nthreads().values())
+        return self._window * max(1, places)
+
+    def _connected(self) -> Client:
+        from distributed import Client
+
+        with self._lock:
+            if self._client is not None:
+                return self._client
+            if isinstance(self._given, Client):
+                self._client = self._given
+            elif self._given is not None:
+                self._client = _joined(self._given, timeout=self._patience)
+            else:
+                from jupyter_astroml.compute.own_cluster import OwnCluster
+
+                self._own = OwnCluster(workers=self._workers, dashboard=self._dashboard)
+                self._client = self._own.client()
+            if self._client.asynchronous:
+                self._client = None
+                raise RunError(
+                    "The Dask client is asynchronous",
+                    remedy="give the scheduler's address, or a Client(..., asynchronous=False)",
+                )
+            return self._client
+
+
+def _joined(cluster: Any, *, timeout: float) -> Client:
+    from distributed import Client
+
+    try:
+        # The user's default client stays the one that the user chose.
+        return Client(cluster, set_as_default=False, timeout=timeout)
+    except (OSError, TimeoutError, ValueError, TypeError) as err:
+        address = getattr(cluster, "scheduler_address", cluster)
+        raise RunError(
+            f"The Dask scheduler at {address} cannot be joined",
+            cause=str(err) or type(err).__name__,
+            remedy="check the address, and the TLS certificates in Dask's configuration",
+        ) from err
+
+
+@lru_cache(maxsize=4)
+def _gate(together: int) -> BoundedSemaphore:
+    return BoundedSemaphore(together)
+
+
+def _on_worker(
+    perform: Perform, prepare: Prepare | None, together: int, job: Job, data: Any
+) -> Predictions:
+    """Run one block, in a worker process."""
+    # Workers of a cluster that we did not start have Dask's allocator settings.
+    fit_allocator()
+    if prepare is not None:
+        data = prepare(job, data)
+    with _gate(together) if together else nullcontext():
+        return perform(job, data)
+
+
+class _ClosedError(Exception):
+    """The consumer wants no more results."""
+
+
+@dataclass(eq=False)
+class _Attempt:
+    block: Block
+    future: Future
+    deaths: int
+
+
+class _Flight:
+    """Blocks in flight, and the iterator over what comes back."""
+
+    def __init__(self, engine: Dask, job: Job, blocks: Iterator[Block]) -> None:
+        self._engine = engine
+        self._job = job
+        self._blocks = iter(blocks)
+        self._exhausted = False
+        self._client: Any = None
+        self._window, self._window_asked = 0, float("-inf")
+        self._name = f"astroml-{uuid4().hex[:12]}"
+        self._count = 0
+        self._flying: dict[Any, _Attempt] = {}
+        self._landed: SimpleQueue[Future | None] = SimpleQueue()
+        self._suspects: deque[Block] = deque()
+        self._alone = False
+        self._deaths_left = 0
+        self._hopeless = 0
+        self._closed = Event()
+        self._steps = self._go()
+
+    def __iter__(self) -> _Flight:
+        return self
+
+    def __next__(self) -> tuple[Block, Predictions]:
+        return next(self._steps)
+
+    def close(self) -> None:
+        """Cancel what is in flight; a worker is free after the block that it is at."""
+        self._closed.set()
+        self._landed.put(None)
+        self._cancel()
+
+    def _go(self) -> Iterator[tuple[Block, Predictions]]:
+        try:
+            if not self._closed.is_set():
+                self._client = self._engine._connected()
+            while not self._closed.is_set():
+                self._refill()
+                if self._flying:
+                    attempt, found = self._land()
+                    if found is not None:
+                        yield attempt.block, found
+                    elif attempt.deaths < SUSPECT_AFTER:
+                        self._send(attempt.block, deaths=attempt.deaths)
+                    else:
+                        self._suspects.append(attempt.block)
+                elif self._suspects:
+                    yield from self._tried()
+                else:
+                    return
+        except _ClosedError:
+            return
+        finally:
+            self._cancel()
+
+    def _refill(self) -> None:
+        """Send blocks until the window is full, or enough suspects wait for an empty cluster."""
+        if self._alone:
+            return
+        if time.monotonic() - self._window_asked > _REFRESH_SECONDS:
+            # Clusters grow and shrink; one that does not answer now keeps its window.
+            with suppress(OSError, TimeoutError):
+                self._window = self._engine._in_flight(self._client)
+            self._window_asked = time.monotonic()
+        while (
+            not self._exhausted
+            and len(self._suspects) < MOST_SUSPECTS
+            and len(self._flying) < max(1, self._window)
+        ):
+            block = next(self._blocks, None)
+            if block is None:
+                self._exhausted = True
+            else:
+                self._send(block, deaths=0)
+
+    def _send(self, block: Block, *, deaths: int) -> None:
+        self._count += 1
+        key = f"{self._name}-{block.index}-{self._count}"
+        from distributed.client import ClosedClientError
+
+        try:
+            future = self._engine._submit(self._client, self._job, block.data, key=key)
+        except (ClosedClientError, OSError) as err:
+            raise _gone() from err
+        self._flying[key] = _Attempt(block, future, deaths)
+        future.add_done_callback(self._landed.put)
+
+    def _land(self) -> tuple[_Attempt, Predictions | None]:
+        """Wait for one block; None instead of its answers when its worker died."""
+        attempt = self._next_landed()
+        # Its place is free now; filling it must not wait until the answers are here.
+        self._refill()
+        err = self._outcome(attempt.future)
+        if isinstance(err, Predictions):
+            return attempt, err
+        deaths = _deaths(err)
+        if deaths == 0:
+            told = as_run_error(attempt.block.index, err)
+            if told is err:
+                raise told
+            raise told from err
+        attempt.deaths += deaths
+        self._engine._mend()
+        return attempt, None
+
+    def _outcome(self, future: Future) -> Predictions | BaseException:
+        from distributed import CancelledError, KilledWorker
+
+        while True:
+            if future.cancelled():
+                if self._closed.is_set():
+                    raise _ClosedError
+                raise _gone()
+            err = None if future.status == "finished" else future.exception()
+            if err is not None:
+                return err
+            # The worker may die with its result before we have it; then the block runs again.
+            with suppress(CancelledError, KilledWorker):
+                return future.result()
+
+    def _next_landed(self) -> _Attempt:
+        seen_workers = time.monotonic()
+        while True:
+            try:
+                future = self._landed.get(timeout=_POLL_SECONDS)
+            except Empty:
+                self._engine._mend()
+                if self._some_worker():
+                    seen_workers = time.monotonic()
+                elif time.monotonic() - seen_workers > self._engine._patience:
+                    raise RunError(
+                        "The Dask cluster has no workers",
+                        cause=f"none came in {self._engine._patience:.0f} s",
+                        remedy="add workers (with a nanny, which replaces dead ones), then resume",
+                    ) from None
+                continue
+            if self._closed.is_set():
+                raise _ClosedError
+            attempt = self._flying.pop(future.key, None) if future is not None else None
+            if attempt is not None:
+                return attempt
+
+    def _some_worker(self) -> bool:
+        try:
+            return bool(self._client.nthreads())
+        except (OSError, TimeoutError):
+            # The client is reconnecting; if it fails, our futures are cancelled and we hear of it.
+            return True
+
+    def _tried(self) -> Iterator[tuple[Block, Predictions]]:
+        """Run each suspect alone, now that nothing else of ours is in flight."""
+        self._alone = True
+        while self._suspects:
+            block = self._suspects.popleft()
+            # Halving down to one object costs two deaths a level; several of them cost more.
+            self._deaths_left = 8 + 4 * len(block).bit_length()
+            found = self._narrowed(block.index, block.data)
+            killed = np.isin(found.status, [KILLS, NOT_NARROWED]).all()
+            self._hopeless = self._hopeless + 1 if killed else 0
+            if self._hopeless >= HOPELESS_AFTER and len(block) > 1:
+                raise RunError(
+                    "Workers die on whatever they are given",
+                    cause=f"in {self._hopeless} blocks in a row no object survived",
+                    remedy="give the workers more memory, or look at their logs, then resume",
+                )
+            yield block, found
+        self._alone = False
+
+    def _narrowed(self, index: int, data: Any) -> Predictions:
+        """Halve what kills its worker until the objects that do it stand alone."""
+        # One object is asked twice: a machine may kill a process for reasons of its own.
+        for _ in range(2 if len(data) == 1 else 1):
+            if self._deaths_left <= 0:
+                return failed(data, NOT_NARROWED)
+            self._send(Block(index, data), deaths=0)
+            attempt, found = self._land()
+            if found is not None:
+                return found
+            self._deaths_left -= attempt.deaths
+        if len(data) == 1:
+            return failed(data, KILLS)
+        middle = len(data) // 2
+        halves = [self._narrowed(index, data[:middle]), self._narrowed(index, data[middle:])]
+        meta = next((h.meta for h in halves if h.meta), {})
+        return replace(join(halves), meta=meta)
+
+    def _cancel(self) -> None:
+        """Cancel without waiting, so that any thread may do it, the client's own included."""
+        futures = [attempt.future for attempt in list(self._flying.values())]
+        self._flying.clear()
+        if futures:
+            self._client.loop.add_callback(_cancelled, self._client, futures)
+
+
+async def _cancelled(client: Client, futures: list[Future]) -> None:
+    from distributed.client import ClosedClientError
+
+    # Nothing is left to cancel when the scheduler or the client is gone.
+    with suppress(ClosedClientError, OSError, TimeoutError):
+        await client.cancel(futures, asynchronous=True, force=True)
+
+
+def _gone() -> RunError:
+    return RunError(
+        "The Dask scheduler is gone",
+        cause="it closed the connection or cancelled our work",
+        remedy="blocks that arrived are kept: start the cluster and resume the run",
+    )
+
+
+def _deaths(err: BaseException | None) -> int:
+    """How many workers died with the task; 0 for an error that the task raised itself."""
+    from distributed import KilledWorker
+
+    return err.allowed_failures + 1 if isinstance(err, KilledWorker) else 0

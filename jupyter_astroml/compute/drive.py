@@ -1,0 +1,185 @@
+"""Do what is missing in a run, on any engine."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from queue import Empty, Full, Queue
+from threading import Event, Thread
+from typing import Any
+
+from jupyter_astroml.compute.run import Progress, Run
+from jupyter_astroml.core.jobs import Block, Engine
+from jupyter_astroml.core.records import Predictions
+
+# Progress is told at least this often, also while a long block is worked on.
+_TICK = 0.25
+# Results that wait to be written; more would only hide a slow disk in memory.
+_WAITING = 4
+
+_END = object()
+
+
+def drive(
+    run: Run,
+    engine: Engine,
+    *,
+    progress: Callable[[Progress], Any] | None = None,
+    cancel: Callable[[], bool] | Event | None = None,
+) -> Progress:
+    """Run the blocks that have no answers, and keep each answer as it arrives.
+
+    Parameters
+    ----------
+    run : Run
+        New, or one that was cut off.
+    engine : Engine
+        Where the blocks are run; any engine gives the same answers.
+    progress : callable, optional
+        Called in this thread with a `Progress`, at least twice a second.
+    cancel : callable or Event, optional
+        Asked as often; when it is true (or set), what is in flight is cancelled.
+
+    Returns
+    -------
+    Progress
+        At the end; ``finished`` is false after a cancel.
+
+    Raises
+    ------
+    RunError
+        If somebody else drives the run, or it cannot be written.
+    AstroMLError
+        If a whole block fails.
+    KeyboardInterrupt
+        Passed on; as after any error, what arrived is kept and the run can be resumed.
+    """
+    with run.locked():
+        return _Drive(run, engine, progress=progress, cancel=cancel).go()
+
+
+class _Drive:
+    """The engine works in one thread; this one writes, tells and listens."""
+
+    def __init__(
+        self,
+        run: Run,
+        engine: Engine,
+        *,
+        progress: Callable[[Progress], Any] | None,
+        cancel: Callable[[], bool] | Event | None,
+    ) -> None:
+        self._run = run
+        self._name = engine.name
+        self._tell = progress
+        self._cancelled = cancel.is_set if isinstance(cancel, Event) else cancel
+        self._stop = Event()
+        self._arrived: Queue[Any] = Queue(maxsize=_WAITING)
+        self._begin = time.monotonic()
+        self._told = float("-inf")
+        self._at = run.progress()
+        self._before = self._at
+        self._results = engine.run(run.job, self._until_stopped(run.missing()))
+        self._worker = Thread(target=self._pump, name="astroml-drive", daemon=True)
+
+    def go(self) -> Progress:
+        self._worker.start()
+        try:
+            self._loop()
+        except KeyboardInterrupt:
+            self._halt()
+            self._keep_waiting()
+            raise
+        except BaseException:
+            # What waits cannot be written, or follows a block that failed: resuming does it again.
+            self._halt()
+            raise
+        self._halt()
+        self._keep_waiting()
+        self._report(force=True)
+        return self._run.progress()
+
+    def _loop(self) -> None:
+        while True:
+            self._report()
+            if self._cancelled is not None and self._cancelled():
+                return
+            try:
+                item = self._arrived.get(timeout=_TICK)
+            except Empty:
+                continue
+            if item is _END:
+                return
+            if isinstance(item, BaseException):
+                raise item
+            self._keep(*item)
+
+    def _keep(self, block: Block, found: Predictions) -> None:
+        self._run.add(block, replace(found, meta={**found.meta, "engine": self._name}))
+        failed = int((~found.ok).sum())
+        self._at = replace(
+            self._at, done=self._at.done + len(found), failed=self._at.failed + failed
+        )
+
+    def _report(self, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if self._tell is None or (now - self._told < _TICK and not force):
+            return
+        self._told = now
+        spent = now - self._begin
+        new = self._at.done - self._before.done
+        eta = spent / new * (self._at.total - self._at.done) if new else None
+        self._tell(replace(self._at, seconds=self._before.seconds + spent, eta=eta))
+
+    def _keep_waiting(self) -> None:
+        """Write what had arrived when the engine was stopped."""
+        with suppress(Empty):
+            while True:
+                item = self._arrived.get_nowait()
+                if isinstance(item, tuple):
+                    self._keep(*item)
+
+    def _halt(self) -> None:
+        """Stop the engine, and return when nothing of it is at work here."""
+        self._stop.set()
+        self._close()
+        self._worker.join()
+
+    def _close(self) -> None:
+        close = getattr(self._results, "close", None)
+        if close is not None:
+            # A plain generator that is at work in the other thread cannot be closed from this one;
+            # it ends after its block.
+            with suppress(ValueError):
+                close()
+
+    # In the other thread ----------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        try:
+            for result in self._results:
+                if not self._put(result):
+                    return
+            self._put(_END)
+        except BaseException as err:  # noqa: BLE001 - it is raised in the thread that drives
+            self._put(err)
+        finally:
+            self._close()
+
+    def _put(self, item: Any) -> bool:
+        while not self._stop.is_set():
+            try:
+                self._arrived.put(item, timeout=_TICK)
+            except Full:
+                continue
+            else:
+                return True
+        return False
+
+    def _until_stopped(self, blocks: Iterator[Block]) -> Iterator[Block]:
+        for block in blocks:
+            if self._stop.is_set():
+                return
+            yield block

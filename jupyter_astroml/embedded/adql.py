@@ -8,6 +8,7 @@ What is not on a list is refused.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from sqlglot.tokens import TokenType
 from jupyter_astroml.core.errors import QueryError
 
 from . import geometry
+from .tables import FOREIGN
 
 # sqlglot is quadratic in the number of terms: 5000 took ten seconds, 2000 tokens take one.
 MAX_CHARACTERS = 16_000
@@ -76,14 +78,8 @@ CREATE MACRO ivo_hasword(text, word) AS
 """
 
 _SYMBOLS = frozenset("( ) , . - + * / < > <= >= = <> != || ;".split())  # noqa: SIM905
+_ENDS = frozenset((",", ")", "FROM", "WHERE", "GROUP BY", "ORDER BY", "HAVING"))
 _LITERALS = (TokenType.STRING, TokenType.NUMBER, TokenType.IDENTIFIER)
-# Words of other dialects, refused already here so that the message can name them.
-_WORDS = frozenset(
-    """
-    ANTI ASOF COLLATE COPY FETCH GLOB INTO LATERAL LIMIT OVER PIVOT QUALIFY RECURSIVE SEMI
-    SUMMARIZE TABLESAMPLE UNNEST UNPIVOT VALUES WINDOW
-    """.split()  # noqa: SIM905
-)
 
 _BINARY = "this expression"
 # Every node that a query may hold, with the arguments that it may carry.
@@ -205,7 +201,7 @@ def parse(query: str, known: MappingSchema) -> exp.Query:
     except RecursionError:
         raise QueryError("The query is nested too deeply") from None
     except SqlglotError as err:
-        raise _unclear(err) from err
+        raise _unclear(err, query) from err
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as err:
         # sqlglot stumbles over some malformed input instead of reporting it.
         raise QueryError("The query cannot be understood", cause=type(err).__name__) from err
@@ -276,7 +272,16 @@ def _check_tokens(words: list[tokens.Token]) -> None:
     if first.token_type not in (TokenType.SELECT, TokenType.WITH, TokenType.L_PAREN):
         raise QueryError(f"A query starts with SELECT, not {first.text[:40]!r}{_place(first)}")
     depth = 0
+    before: tokens.Token | None = None
     for word in words:
+        # sqlglot forgives "a,, b" and "a, FROM".
+        if (
+            before is not None
+            and before.token_type == TokenType.COMMA
+            and word.text.upper() in _ENDS
+        ):
+            raise QueryError(f"Something is missing after a comma{_place(before)}")
+        before = word
         depth += (word.token_type == TokenType.L_PAREN) - (word.token_type == TokenType.R_PAREN)
         if depth > MAX_DEPTH:
             raise QueryError("The query is nested too deeply")
@@ -285,7 +290,7 @@ def _check_tokens(words: list[tokens.Token]) -> None:
                 raise QueryError("Only a single SELECT is accepted" + _place(word))
             continue
         regular = all(part.isascii() and part.isidentifier() for part in word.text.split())
-        if not regular or word.text.upper() in _WORDS:
+        if not regular or word.text.upper() in FOREIGN:
             raise QueryError(f"{word.text[:40]!r} is not ADQL{_place(word)}")
 
 
@@ -302,16 +307,34 @@ def _place_of(node: exp.Expr) -> str:
     return ""
 
 
-def _unclear(err: SqlglotError) -> QueryError:
-    """Translate an error of sqlglot; its highlight is in terminal colours, so it stays behind."""
-    details = getattr(err, "errors", None)
-    if isinstance(err, ParseError | TokenError) or details:
-        found = details[0] if details else {}
+def _unclear(err: SqlglotError, query: str) -> QueryError:
+    """Put an error of sqlglot into the words of someone who writes ADQL."""
+    if isinstance(err, TokenError):
+        quote = "'" if query.count("'") % 2 else '"' if query.count('"') % 2 else ""
+        if quote:
+            line = query[: query.rindex(quote)].count("\n") + 1
+            column = query.rindex(quote) - query.rfind("\n", 0, query.rindex(quote))
+            return QueryError(f"A quote is never closed (line {line}, column {column})")
+        return QueryError("The query cannot be read")
+    if isinstance(err, ParseError) and err.errors:
+        found = err.errors[0]
+        what = str(found.get("description") or "The query cannot be read")
+        part = re.match(r"Required keyword: .* missing for <class '.*\.(\w+)'>", what)
+        if part:
+            what = f"{part[1].upper()} is incomplete"
+        what = what.split(" but got <")[0].split(". ")[0].rstrip(".")
         near = str(found.get("highlight") or "")[:40]
-        place = f" (line {found['line']}, column {found['col']})" if found.get("line") else ""
-        what = str(found.get("description") or "The query cannot be read").split(". ")[0].strip(".")
+        column = max((found.get("col") or 1) - len(near) + 1, 1)
+        place = f" (line {found['line']}, column {column})" if found.get("line") else ""
         return QueryError(f"{what}{f' near {near!r}' if near else ''}{place}")
-    return QueryError(str(err).split("\n")[0].replace("\x1b[4m", "").replace("\x1b[0m", "")[:300])
+    # Its highlight is in terminal colours, so only the first line is used.
+    text = str(err).split("\n")[0]
+    unknown = re.match(r"Column '(.*)' could not be resolved.*Line: (\d+), Col: (\d+)", text)
+    if unknown:
+        name, row, end = unknown.groups()
+        start = max(int(end) - len(name.rpartition(".")[2]) + 1, 1)
+        return QueryError(f"Unknown column {name[:120]} (line {row}, column {start})")
+    return QueryError(re.sub(r"\x1b\[[0-9;]*m", "", text)[:300])
 
 
 def _check(tree: exp.Query, known: MappingSchema) -> None:
@@ -325,8 +348,16 @@ def _check(tree: exp.Query, known: MappingSchema) -> None:
                 raise QueryError(f"{word} in {_name(node)} is not ADQL{_place_of(node)}")
         _check_node(node)
     hidden = {cte.alias_or_name.lower() for cte in tree.find_all(exp.CTE)}
-    for table in tree.find_all(exp.Table):
+    tables = list(tree.find_all(exp.Table))
+    for table in tables:
         _check_table(table, known, hidden)
+    named = {(t.db.lower(), t.name.lower()) for t in tables if t.db and not t.alias}
+    for column in list(tree.find_all(exp.Column)):
+        if column.db:
+            # schema.table.column is ADQL; sqlglot would look for a field of a structure.
+            if (column.db.lower(), column.table.lower()) not in named:
+                raise QueryError(f"Unknown column {column.sql()[:120]}{_place_of(column)}")
+            column.set("db", None)
 
 
 def _name(node: exp.Expr) -> str:
@@ -339,6 +370,17 @@ def _check_node(node: exp.Expr) -> None:
         raise QueryError(f"Unknown function {str(node.this)[:60]}{_place_of(node)}")
     if isinstance(node, tuple(_AGGREGATES.values())) and node.this is None:
         raise QueryError(f"{_name(node)} takes one argument{_place_of(node)}")
+    if isinstance(node, exp.Star) and not isinstance(
+        node.parent, exp.Select | exp.Count | exp.Column
+    ):
+        raise QueryError(f"A * stands for columns in SELECT only{_place_of(node.parent or node)}")
+    starred = isinstance(node, exp.Column) and isinstance(node.this, exp.Star)
+    if starred and not isinstance(node.parent, exp.Select):
+        raise QueryError(f"A * stands for columns in SELECT only{_place_of(node)}")
+    if isinstance(node, exp.Distinct) and not isinstance(
+        node.parent, (exp.Select, *_AGGREGATES.values())
+    ):
+        raise QueryError(f"DISTINCT is for SELECT and aggregates{_place_of(node)}")
     if isinstance(node, exp.Select):
         if not node.args.get("from_"):
             raise QueryError(f"FROM is missing after SELECT{_place_of(node)}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
-from sqlglot.optimizer.scope import build_scope
+from sqlglot.optimizer.scope import Scope, build_scope
 
 from jupyter_astroml.core.errors import QueryError
 
@@ -149,33 +149,23 @@ class Database:
         return Plan(adql.to_sql(tree), columns, maxrec)
 
     def _columns(self, tree: exp.Query) -> tuple[Column | None, ...]:
-        first: Any = tree
-        while isinstance(first, exp.SetOperation):
-            first = first.left
-        if not isinstance(first, exp.Select):
-            return ()
-        return tuple(self._origin(first, part) for part in first.selects)
+        scope, parts = _first(build_scope(tree))
+        return tuple(self._origin(scope, part) for part in parts)
 
-    def _origin(self, select: exp.Select, part: exp.Expr) -> Column | None:
+    def _origin(self, scope: Scope | None, part: exp.Expr) -> Column | None:
         """Return the published column that a column of an answer is, or what a shape tells."""
         value = part.unalias()
         if isinstance(value, exp.Anonymous) and geometry.xtype(value):
             return Column(part.alias_or_name, xtype=geometry.xtype(value), unit="deg")
-        if not isinstance(value, exp.Column):
+        if not isinstance(value, exp.Column) or scope is None:
             return None
-        scope = build_scope(select)
-        source = scope.sources.get(value.table) if scope else None
+        source = scope.sources.get(value.table)
         if isinstance(source, exp.Table):
             table = self.tables.get(f"{source.db}.{source.name}")
             return table.column(value.name) if table else None
-        inner = getattr(source, "expression", None)
-        while isinstance(inner, exp.SetOperation):
-            inner = inner.left
-        if isinstance(inner, exp.Select):
-            for candidate in inner.selects:
-                if candidate.alias_or_name == value.name:
-                    return self._origin(inner, candidate)
-        return None
+        inner, parts = _first(source)
+        found = next((p for p in parts if p.alias_or_name == value.name), None)
+        return self._origin(inner, found) if found is not None else None
 
     def run(self, plan: Plan, *, seconds: float, cancel: Cancel | None = None) -> Answer:
         """Run a query.
@@ -208,6 +198,15 @@ class Database:
             cursor.close()
         overflow = len(rows) > plan.maxrec or plan.maxrec == 0
         return _answer(plan, rows.slice(0, plan.maxrec), overflow=overflow)
+
+
+def _first(scope: Any) -> tuple[Scope | None, list[exp.Expr]]:
+    """Return scope and columns of the first SELECT of a union, which names those of the answer."""
+    while isinstance(scope, Scope) and isinstance(scope.expression, exp.SetOperation):
+        scope = scope.set_operation_scopes[0] if scope.set_operation_scopes else None
+    if isinstance(scope, Scope) and isinstance(scope.expression, exp.Select):
+        return scope, scope.expression.selects
+    return None, []
 
 
 def _connect(path: Path, *, threads: int) -> duckdb.DuckDBPyConnection:

@@ -32,13 +32,21 @@ RESERVED = frozenset(
     VALUE VALUES VARCHAR VARYING VIEW WHEN WHENEVER WHERE WITH WORK WRITE YEAR ZONE
     """.split()  # noqa: SIM905
 )
+# Words of other dialects, which an unquoted query may not hold.
+FOREIGN = frozenset(
+    """
+    ANTI ASOF COLLATE COPY CUBE FETCH GLOB INTO LATERAL LIMIT LOCK NOTNULL OVER PARTITIONED_BY
+    PIVOT QUALIFY RECURSIVE REGEXP RETURNING RLIKE ROLLUP SEMI SUMMARIZE TABLESAMPLE UNCACHE
+    UNNEST UNPIVOT VALUES WINDOW XOR
+    """.split()  # noqa: SIM905
+)
 
 _REGULAR = re.compile(r"[a-z][a-z0-9_]*")
 
 
 def delimited(name: str) -> str:
     """Return a name as it must be written in ADQL: quoted when it is reserved or not regular."""
-    if _REGULAR.fullmatch(name) and name.upper() not in RESERVED:
+    if _REGULAR.fullmatch(name) and name.upper() not in RESERVED | FOREIGN:
         return name
     return '"' + name.replace('"', '""') + '"'
 

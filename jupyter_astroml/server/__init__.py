@@ -11,6 +11,6 @@ def _load_jupyter_server_extension(server_app: Any) -> None:
     from jupyter_astroml.server.routes import routes
 
     server_app.web_app.add_handlers(".*$", routes(server_app.web_app.settings["base_url"]))
-    # Kernels inherit the environment: the widgets in them learn that the page has BokehJS, and which.
+    # Kernels inherit it: their widgets learn that the page has BokehJS, and of which version.
     os.environ["JUPYTER_ASTROML_BOKEHJS"] = version("bokeh")
     server_app.log.info("jupyter_astroml answers under /jupyter-astroml/")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jupyter_server.auth.decorator import authorized
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
@@ -19,6 +22,8 @@ from tornado.web import HTTPError, StaticFileHandler, authenticated
 from jupyter_astroml.core.errors import AstroMLError
 from jupyter_astroml.server import answers
 from jupyter_astroml.server.shapes import Problem
+
+T = TypeVar("T")
 
 NAME = "jupyter-astroml"
 # What jupyter_bokeh and the tables of the inspector need; nothing else of bokeh is served.
@@ -57,6 +62,24 @@ def problem(error: BaseException | None, *, status: int) -> Problem:
     )
 
 
+async def off_loop(ask: Callable[[], T]) -> T:
+    """Ask in a thread, so that the server goes on while an archive takes its time.
+
+    The thread is a daemon and not one of a pool: Python waits for a pool's threads before it ends,
+    so that one silent archive would keep a server from stopping.
+    """
+    told: Future[T] = Future()
+
+    def work() -> None:
+        try:
+            told.set_result(ask())
+        except BaseException as error:  # noqa: BLE001 - raised again where the answer is awaited
+            told.set_exception(error)
+
+    threading.Thread(target=work, name=NAME, daemon=True).start()
+    return await asyncio.wrap_future(told)
+
+
 class Problems(JupyterHandler):
     """What all handlers share: the one place where an error becomes an answer."""
 
@@ -88,8 +111,8 @@ class Answer(Problems, APIHandler):
     @authenticated
     @authorized
     async def get(self, *parts: str) -> None:
-        """Ask, in a thread: an archive may take its time, and the server must not wait for it."""
-        found = await asyncio.to_thread(self.ask, *parts)
+        """Ask, and answer in JSON."""
+        found = await off_loop(partial(self.ask, *parts))
         plain = [asdict(each) for each in found] if isinstance(found, tuple) else asdict(found)
         self.finish(json.dumps(plain, allow_nan=False))
 
@@ -101,7 +124,7 @@ class StatusAnswer(Problems, APIHandler):
     @authorized
     async def get(self) -> None:
         """Give versions and defaults."""
-        found = await asyncio.to_thread(answers.status, user=self.current_user.username)
+        found = await off_loop(partial(answers.status, user=self.current_user.username))
         self.finish(json.dumps(asdict(found)))
 
 

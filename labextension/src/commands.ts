@@ -1,8 +1,8 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { InputDialog, showErrorMessage } from '@jupyterlab/apputils';
-import { NotebookPanel } from '@jupyterlab/notebook';
+import { NotebookActions, NotebookPanel } from '@jupyterlab/notebook';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { launchIcon, refreshIcon } from '@jupyterlab/ui-components';
+import { refreshIcon } from '@jupyterlab/ui-components';
 import { ReadonlyJSONObject } from '@lumino/coreutils';
 
 import { explainCode, inspectCode, predictCode, queryCode } from './model/code';
@@ -140,18 +140,15 @@ export function addQuickStart(
     caption: trans.__(
       'A notebook that queries the demo sky, predicts and inspects'
     ),
-    icon: args => (args.toolbar ? launchIcon : galaxyIcon),
+    icon: galaxyIcon,
     describedBy: {
+      // The launcher adds arguments of its own.
       args: {
         type: 'object',
         properties: {
           cwd: {
             type: 'string',
             description: trans.__('Folder of the new notebook')
-          },
-          toolbar: {
-            type: 'boolean',
-            description: trans.__('Whether a toolbar shows the command')
           }
         }
       }
@@ -167,7 +164,10 @@ export function addQuickStart(
           quickStartCells(trans).map(cell => ({ ...cell }))
         );
       });
-      panel.content.activeCellIndex = 0;
+      await NotebookActions.renderAllMarkdown(panel.content);
+      panel.content.activeCellIndex = panel.content.widgets.findIndex(
+        cell => cell.model.type === 'code'
+      );
       return panel;
     }
   });

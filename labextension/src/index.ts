@@ -11,7 +11,7 @@ import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { ISettingRegistry } from '@jupyterlab/settingregistry';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
-import { CommandToolbarButton } from '@jupyterlab/ui-components';
+import { CommandToolbarButton, Toolbar } from '@jupyterlab/ui-components';
 
 import { Api, bokehScripts } from './api';
 import { loadBokeh } from './bokeh';
@@ -71,20 +71,24 @@ const sidebar: JupyterFrontEndPlugin<ISidebar> = {
       reveal: () => app.shell.activateById(widget.id)
     });
     addSidebarCommands(app, { sidebar: widget, shared, trans });
-    for (const [id, args] of [
-      [Commands.quickStart, { toolbar: true }],
-      [Commands.refresh, {}]
-    ] as const) {
-      widget.toolbar.addItem(
-        id,
-        new CommandToolbarButton({
-          commands: app.commands,
-          id,
-          args,
-          label: ''
-        })
-      );
-    }
+    const { toolbar } = widget;
+    toolbar.addItem(
+      'quick-start',
+      new CommandToolbarButton({
+        commands: app.commands,
+        id: Commands.quickStart,
+        label: trans.__('Quick start')
+      })
+    );
+    toolbar.addItem('space', Toolbar.createSpacerItem());
+    toolbar.addItem(
+      'refresh',
+      new CommandToolbarButton({
+        commands: app.commands,
+        id: Commands.refresh,
+        label: ''
+      })
+    );
     app.shell.add(widget, 'left', { rank: 300, type: 'Astro ML' });
     restorer?.add(widget, widget.id);
     for (const command of [Commands.open, Commands.refresh]) {
@@ -147,8 +151,8 @@ const cells: JupyterFrontEndPlugin<void> = {
     }
     launcher?.add({
       command: Commands.quickStart,
-      category: trans.__('Notebook'),
-      rank: 100
+      category: trans.__('Other'),
+      rank: 50
     });
   }
 };
@@ -171,7 +175,7 @@ const archives: JupyterFrontEndPlugin<void> = {
       query: shared.query,
       trans
     });
-    sidebar.add(panel, { rank: 100, size: 0.38 });
+    sidebar.add(panel, { rank: 100, size: 0.37 });
   }
 };
 
@@ -238,7 +242,7 @@ const results: JupyterFrontEndPlugin<void> = {
       inspect: () => void app.commands.execute(Commands.inspect),
       explain: () => void app.commands.execute(Commands.explain)
     });
-    sidebar.add(panel, { rank: 400, size: 0.1 });
+    sidebar.add(panel, { rank: 400, size: 0.11 });
   }
 };
 

@@ -84,7 +84,17 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory):
+def sky(request):
+    """Cache folder with the demo sky, kept between runs: to build it takes as long as all tests."""
+    from jupyter_astroml.embedded import demo_sky
+
+    cache = Path(request.config.cache.mkdir("demo_sky"))
+    demo_sky.cached(cache)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory, sky):
     root = tmp_path_factory.mktemp("lab")
     port = free_port()
     work = root / "work"
@@ -102,6 +112,7 @@ def lab(tmp_path_factory):
         "JUPYTERLAB_SETTINGS_DIR": str(found.settings),
         "JUPYTERLAB_WORKSPACES_DIR": str(root / "workspaces"),
         "IPYTHONDIR": str(root / "ipython"),
+        "ASTROML_CACHE_DIR": str(sky),
         "ASTROML_RUN_DIR": str(root / "runs"),
         "OMP_NUM_THREADS": "1",
     }

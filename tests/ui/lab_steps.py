@@ -47,3 +47,9 @@ def colours(page: Page, theme: str) -> None:
         theme,
     )
     expect(page.locator("body")).to_have_attribute("data-jp-theme-name", theme)
+    page.locator("#jupyterlab-splash").wait_for(state="detached")
+
+
+def focused_text(page: Page) -> str:
+    """What stands on the thing that has the keyboard."""
+    return page.evaluate("document.activeElement.textContent.trim().slice(0, 40)")

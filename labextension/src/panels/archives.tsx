@@ -1,5 +1,5 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import { FilterBox, ReactWidget, UseSignal } from '@jupyterlab/ui-components';
+import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import { Message } from '@lumino/messaging';
 import * as React from 'react';
 
@@ -80,13 +80,13 @@ function Archives(props: IProps): JSX.Element {
           <p className="jp-AstroML-note">{chosen.description}</p>
         )}
         {schema.state === 'ready' && (
-          <FilterBox
-            caseSensitive={false}
-            disabled={false}
+          <input
+            aria-label={trans.__('Search tables and columns')}
+            className="jp-AstroML-select jp-mod-search"
+            onChange={event => model.search(event.target.value)}
             placeholder={trans.__('Search tables and columns')}
-            showIcon={true}
-            updateFilter={(_, text) => model.search(text ?? '')}
-            useFuzzyFilter={false}
+            type="search"
+            value={model.filter}
           />
         )}
       </div>

@@ -22,7 +22,7 @@ export class ResultsPanel extends ReactWidget {
     const { explain, inspect, trans } = this._props;
     return (
       <div className="jp-AstroML-bar">
-        <div className="jp-AstroML-bar jp-mod-row">
+        <div className="jp-AstroML-pair">
           <button
             className="jp-AstroML-button"
             onClick={inspect}

@@ -5,7 +5,8 @@ import { AccordionPanel, Widget } from '@lumino/widgets';
 import { ISidebar } from '../tokens';
 import { galaxyIcon } from './icons';
 
-interface IPlace {
+interface ISection {
+  readonly widget: Widget;
   readonly rank: number;
   readonly size: number;
 }
@@ -29,12 +30,18 @@ export class Sidebar extends SidePanel implements ISidebar {
     this._reveal = options.reveal;
   }
 
-  add(section: Widget, place: IPlace): void {
-    const index = this._places.filter(each => each.rank <= place.rank).length;
-    this._places.splice(index, 0, place);
-    this.insertWidget(index, section);
+  add(widget: Widget, place: { rank: number; size: number }): void {
+    const index = this._sections.filter(s => s.rank <= place.rank).length;
+    const later = this._sections.slice(index);
+    // The layout appends to the document wherever it inserts, and Tab goes by the document: so
+    // those that come later are added again.
+    later.forEach(section => {
+      section.widget.parent = null;
+    });
+    this._sections.splice(index, 0, { ...place, widget });
+    this._sections.slice(index).forEach(each => this.addWidget(each.widget));
     (this.content as AccordionPanel).setRelativeSizes(
-      this._places.map(each => each.size)
+      this._sections.map(section => section.size)
     );
   }
 
@@ -42,6 +49,6 @@ export class Sidebar extends SidePanel implements ISidebar {
     this._reveal();
   }
 
-  private readonly _places: IPlace[] = [];
+  private readonly _sections: ISection[] = [];
   private readonly _reveal: () => void;
 }

@@ -98,7 +98,7 @@ describe('the cells', () => {
 
   it('follow the story: rows, run, inspector, maps', () => {
     expect(predictCode({ model: 'flares', engine: 'here' })).toBe(
-      'run = aml.predict(rows, model="flares", engine="here")\nrun'
+      'run = aml.predict(rows, model="flares", engine="here")\nrun.predictions()'
     );
     expect(inspectCode()).toBe('aml.inspect(run)');
     expect(explainCode()).toContain('aml.explain(run');

@@ -153,7 +153,7 @@ def test_inserted_cells_wait_where_the_settings_say_so(open_lab, lab):
         open_sidebar(page)
         page.get_by_role("button", name="Predict with").first.click(timeout=20_000)
         expect(cells(page).first).to_contain_text('engine="dask"', timeout=30_000)
-        page.get_by_role("button", name="Insert inspector").click()
+        page.get_by_role("button", name="Inspect run").click()
         expect(cells(page).nth(1)).to_contain_text("aml.inspect(run)")
         for cell in cells(page).all():
             assert cell.locator(".jp-InputArea-prompt").inner_text() == "[ ]:"

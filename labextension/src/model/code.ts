@@ -57,7 +57,7 @@ export function queryCode(query: IQuery): string {
 export function predictCode(prediction: IPrediction): string {
   return [
     `run = aml.predict(rows, model=${pythonString(prediction.model)}, engine=${pythonString(prediction.engine)})`,
-    'run'
+    'run.predictions()'
   ].join('\n');
 }
 
@@ -68,9 +68,8 @@ export function inspectCode(): string {
 /** One object: each costs many passes through the network. */
 export function explainCode(): string {
   return [
-    'ids = run.predictions().ids[:1]',
-    'maps = aml.explain(run, ids=ids)',
-    'maps'
+    'maps = aml.explain(run, ids=run.predictions().ids[:1])',
+    'aml.show(maps)'
   ].join('\n');
 }
 

@@ -43,7 +43,7 @@ export function quickStartCells(trans: ITranslate): ReadonlyArray<INewCell> {
       )
     ),
     code(inspectCode()),
-    say(trans.__('The same for one star, as numbers.')),
+    say(trans.__('The same for one star, in a cell of its own.')),
     code(explainCode())
   ];
 }

@@ -29,7 +29,7 @@ export class ResultsPanel extends ReactWidget {
             title={trans.__('Linked plots of all objects in run')}
             type="button"
           >
-            {trans.__('Insert inspector')}
+            {trans.__('Inspect run')}
           </button>
           <button
             className="jp-AstroML-button"
@@ -37,11 +37,11 @@ export class ResultsPanel extends ReactWidget {
             title={trans.__('Which pixels or times the answers rest on')}
             type="button"
           >
-            {trans.__('Insert saliency')}
+            {trans.__('Explain run')}
           </button>
         </div>
         <p className="jp-AstroML-note">
-          {trans.__('Both read run, which a prediction gives.')}
+          {trans.__('Each writes a cell that reads run.')}
         </p>
       </div>
     );

@@ -101,7 +101,7 @@ class Plan:
         return self.cells * self.cell + 2 * self.margin
 
 
-def cached(folder: Path, *, progress: Progress | None = None) -> Path:
+def cached(folder: Path, *, progress: Progress | None = None, plan: Plan | None = None) -> Path:
     """Return the demo sky of this version, built when it is not there yet.
 
     Parameters
@@ -110,6 +110,8 @@ def cached(folder: Path, *, progress: Progress | None = None) -> Path:
         Cache; the demo sky gets a folder of its own in it.
     progress : callable, optional
         Told what is being done.
+    plan : Plan, optional
+        How large it is to be.
 
     Returns
     -------
@@ -119,13 +121,13 @@ def cached(folder: Path, *, progress: Progress | None = None) -> Path:
     from filelock import FileLock
 
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"demo_sky-{fingerprint()}"
+    target = folder / f"demo_sky-{fingerprint(plan)}"
     with FileLock(folder / "demo_sky.lock"):
         if (target / "manifest.json").is_file():
             return target
         made = Path(tempfile.mkdtemp(prefix="building-", dir=folder))
         try:
-            build(made, progress=progress)
+            build(made, progress=progress, plan=plan)
             # A half-built folder never gets the final name, whatever kills us.
             made.replace(target)
         finally:

@@ -38,6 +38,7 @@ _POSITIONS = frozenset(("", "GEOCENTER", "BARYCENTER", "TOPOCENTER", "UNKNOWNREF
 # The position angle is taken with sin(b2-b) apart, so that arcseconds keep all their digits.
 # A point lies in a polygon when the directions to the vertices turn once around it; the same
 # holds for its antipode, which the mean cosine tells apart.
+# A macro is expanded wherever it stands, so the test of edges against edges is written out.
 MACROS = r"""
 CREATE MACRO adql_half(x) AS sin(radians(x) / 2);
 CREATE MACRO adql_dist(l1, b1, l2, b2) AS degrees(2 * asin(least(1.0, sqrt(
@@ -73,12 +74,15 @@ CREATE MACRO adql_circle_in_poly(l, b, r, p) AS CAST(
 CREATE MACRO adql_poly_in_circle(p, l, b, r) AS CAST(
     list_max(list_transform(adql_corners(p), lambda i:
         adql_dist(l, b, p[2 * i - 1], p[2 * i]))) <= r AS INTEGER);
-CREATE MACRO adql_side(l1, b1, l2, b2, l, b) AS
-    sin(adql_pa(l1, b1, l2, b2) - adql_pa(l1, b1, l, b)) * sin(radians(adql_dist(l1, b1, l, b)));
+CREATE MACRO adql_side(l1, b1, l2, b2, l3, b3) AS
+    cos(radians(b1)) * cos(radians(b2)) * sin(radians(b3)) * sin(radians(l2 - l1))
+    + cos(radians(b2)) * cos(radians(b3)) * sin(radians(b1)) * sin(radians(l3 - l2))
+    + cos(radians(b3)) * cos(radians(b1)) * sin(radians(b2)) * sin(radians(l1 - l3));
 CREATE MACRO adql_cross(l1, b1, l2, b2, l3, b3, l4, b4) AS
     adql_side(l1, b1, l2, b2, l3, b3) * adql_side(l1, b1, l2, b2, l4, b4) < 0
     AND adql_side(l3, b3, l4, b4, l1, b1) * adql_side(l3, b3, l4, b4, l2, b2) < 0
-    AND adql_dist(l1, b1, l3, b3) < 90;
+    AND sin(radians(b1)) * sin(radians(b3))
+        + cos(radians(b1)) * cos(radians(b3)) * cos(radians(l1 - l3)) > 0;
 CREATE MACRO adql_edges_cross(p, q) AS list_max(list_transform(adql_corners(p), lambda i:
     list_max(list_transform(adql_corners(q), lambda j: CAST(adql_cross(
         p[2 * i - 1], p[2 * i], p[2 * adql_after(p, i) - 1], p[2 * adql_after(p, i)],

@@ -248,8 +248,8 @@ def _launch(folder: Path) -> Running:
             cause=log.read_text()[-400:].strip(),
             remedy="run python -m jupyter_astroml.embedded to see what it says",
         )
-    # Nobody waits for this process here, so its object must not warn that it still runs.
-    process.returncode = 0
+    # When it ends, somebody must take note, or it stays in the list of processes.
+    threading.Thread(target=process.wait, daemon=True).start()
     return found
 
 

@@ -30,7 +30,8 @@ def write_folder(folder, *, n, seed, ids=None, classes=None):
     """Write n simulated galaxies; returns their true classes."""
     cutouts, truth = simulate(n, seed=seed, classes=classes)
     pictures = lupton(cutouts.values, cutouts.bands)
-    names = list(ids) if ids is not None else [f"9{seed:03d}{i:012d}" for i in range(n)]
+    # Each object on a survey frame of its own: the lower 16 bits count the objects of a frame.
+    names = list(ids) if ids is not None else [str((10_000 * seed + i) << 16) for i in range(n)]
     rows = [
         (name, VOTES[label][i % len(VOTES[label])], f"{name}.jpg")
         for i, (name, label) in enumerate(zip(names, truth["label"], strict=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,8 +14,14 @@ from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real, scores
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
 
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+    from jupyter_astroml.models.loading import Model
+
 NAME = "galaxy_morphology"
 TRAINING_IDS = "training_ids.txt"
+HERE = Path(__file__).parent
 # Pictures of this many objects are in memory at once.
 _BLOCK = 256
 
@@ -48,8 +55,36 @@ def evaluate(
     ModelError
         If the model is not trained.
     """
+    from jupyter_astroml.models.loading import load
+
+    return judge(folder, load(NAME), files=HERE, seed=seed, progress=progress)
+
+
+def judge(
+    folder: Path | str,
+    model: Model,
+    *,
+    files: Path,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Evaluation:
+    """Do the work of `evaluate` for a model that need not be installed yet.
+
+    Parameters
+    ----------
+    folder : Path
+        Labelled data.
+    model : Model
+        Card and module.
+    files : Path
+        Folder with the model's training ids and baseline.
+    seed : int
+        Of the bootstrap over objects.
+    progress : callable, optional
+        Called with the number of objects done and the total.
+    """
     table = real.labels(folder)
-    seen = np.isin(np.asarray(table["id"]), list(training_ids()))
+    seen = np.isin(np.asarray(table["id"]), list(training_ids(files)))
     unsure = np.asarray(table["label"] == "")
     table = table[~seen & ~unsure]
     if not len(table):
@@ -59,7 +94,7 @@ def evaluate(
             remedy="give labelled objects that the model has not seen",
         )
     classes = np.array([CLASSES.index(label) for label in table["label"]])
-    p, usual, threshold = _answers(folder, table, progress=progress)
+    p, usual, threshold = _answers(folder, table, model, files=files, progress=progress)
 
     def both(score: Callable[..., float]) -> dict[str, float]:
         return measure(bootstrap(score, classes, p, seed=seed), baseline=score(classes, usual))
@@ -110,19 +145,21 @@ _NOTES = (
 )
 
 
-def training_ids() -> set[str]:
+def training_ids(files: Path | None = None) -> set[str]:
     """Return the ids of the objects that training used; empty for an untrained model."""
-    path = Path(__file__).parent / TRAINING_IDS
+    path = (files or HERE) / TRAINING_IDS
     return set(path.read_text().split()) if path.exists() else set()
 
 
 def _answers(
-    folder: Path | str, table: real.Table, *, progress: Callable[[int, int], None] | None
+    folder: Path | str,
+    table: Table,
+    model: Model,
+    *,
+    files: Path,
+    progress: Callable[[int, int], None] | None,
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
     """Return the probabilities of model and baseline, and the conformal threshold of the card."""
-    from jupyter_astroml.models.loading import load
-
-    model = load(NAME)
     if model.card.outputs.names != CLASSES:
         raise ModelError("The card of the model names other classes than its simulator")
     found, features = [], []
@@ -134,7 +171,6 @@ def _answers(
         features.append(baseline.measure(cutouts.values))
         if progress:
             progress(start + len(block), len(table))
-    path = Path(__file__).parent / baseline.FILE
-    usual = baseline.probabilities(path, np.concatenate(features), names=CLASSES)
+    usual = baseline.probabilities(files / baseline.FILE, np.concatenate(features), names=CLASSES)
     calibration = model.card.facts.calibration if model.card.facts else {}
     return np.concatenate(found), usual, calibration.get("conformal_threshold")

@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read_card, write_facts
 from jupyter_astroml.models.picture import lupton
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real, scores
-from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, evaluate
+from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, judge
 from jupyter_astroml.zoo.galaxy_morphology.report import write_report
 from jupyter_astroml.zoo.galaxy_morphology.simulate import (
     CLASSES,
@@ -202,12 +202,20 @@ def train(folder: Path, out: Path, *, recipe: Recipe, threads: int, say: Say) ->
     }
     write(out, module, known, calibration=calibration, training=training)
     say(f"trained in {minutes} minutes; scoring the objects put aside")
-    found = evaluate(folder, seed=recipe.seed)
-    facts = read_card(out).facts
-    if facts is not None:
-        write_facts(out, facts.model_copy(update={"evaluation": found.to_json()}))
+    complete(out, module, folder, seed=recipe.seed)
     write_report(out)
     say(read_card(out).key_metric)
+
+
+def complete(out: Path, module: Ensemble, folder: Path, *, seed: int) -> None:
+    """Score the model that was just written on the objects put aside, and note the result."""
+    from jupyter_astroml.models.loading import Model
+
+    card = read_card(out)
+    if card.facts is None:
+        raise ModelError(f"{out} has no facts", remedy="train the model first")
+    found = judge(folder, Model(card, card.facts.digest, module.eval()), files=out, seed=seed)
+    write_facts(out, card.facts.model_copy(update={"evaluation": found.to_json()}))
 
 
 def part(name: str) -> int:
@@ -362,6 +370,12 @@ def fitted(
     )
     passes = len(objects) // recipe.batch
     steps = recipe.epochs * passes
+    if steps < 8:
+        raise DataError(
+            f"{len(objects)} objects are too few to train on",
+            cause=f"{recipe.epochs} passes in batches of {recipe.batch} are {steps} steps",
+            remedy="give more objects, or a recipe with smaller batches",
+        )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimiser, recipe.rate, total_steps=steps, pct_start=0.2
     )

@@ -150,7 +150,8 @@ class CutoutView:
     def _compass(self, lie: Any, half_x: float, half_y: float, turn: int) -> None:
         if lie.east == (0.0, 0.0):
             self._arrows.data = {"xs": [], "ys": []}
-            self._letters.data = {"x": [], "y": [], "text": []}
+            # What the axes cannot say is said in the picture.
+            self._letters.data = {"x": [0.0], "y": [-0.9 * half_y], "text": [lie.note()]}
             return
         length = 0.14 * min(half_x, half_y)
         x0, y0 = turn * 0.72 * half_x, -0.84 * half_y
@@ -258,7 +259,7 @@ class LightCurveView:
             plot.xaxis.visible = False
         self.middle.yaxis.axis_label = "saliency"
         self.middle.yaxis.ticker = BasicTicker(desired_num_ticks=2)
-        self.bottom.yaxis.axis_label = "probability"
+        self.bottom.yaxis.axis_label = "probability ± σ"
         self.layout: LayoutDOM = column(self.top, self.middle, self.bottom, spacing=0)
 
     def _draw_flux(self) -> None:
@@ -285,7 +286,6 @@ class LightCurveView:
     def _draw_probability(self) -> None:
         self.bottom.varea(
             "time", "low", "high", source=self.probability, color=LABELS[2], alpha=0.3,
-            legend_label="± 1 standard deviation over the members",
         )  # fmt: skip
         self.bottom.line("time", "p", source=self.probability, color=LABELS[2], line_width=1.5)
         self.bottom.scatter(
@@ -301,11 +301,6 @@ class LightCurveView:
                 line_width=1,
             )
         )
-        legend = self.bottom.legend
-        legend.location = "top_left"
-        legend.label_text_font_size = "10px"
-        legend.padding, legend.margin, legend.border_line_color = 3, 2, None
-        legend.background_fill_alpha = 0.6
 
     def show(
         self,

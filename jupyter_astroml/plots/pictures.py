@@ -47,10 +47,14 @@ class Orientation:
         """Labels of the two axes."""
         if self.aligned:
             return "East offset [arcsec]", "North offset [arcsec]"
-        if self.unit == "arcsec":
-            which = "" if self.east != (0.0, 0.0) else ", orientation unknown"
-            return f"x offset [arcsec{which}]", "y offset [arcsec]"
-        return "x offset [pixels, scale unknown]", "y offset [pixels]"
+        unit = "arcsec" if self.unit == "arcsec" else "pixels"
+        return f"x offset [{unit}]", f"y offset [{unit}]"
+
+    def note(self) -> str:
+        """Say what is not known; empty when everything is."""
+        if self.unit != "arcsec":
+            return "scale and orientation unknown"
+        return "" if self.east != (0.0, 0.0) else "orientation unknown"
 
 
 def orientation(cutouts: Cutouts, row: int = 0) -> Orientation:

@@ -140,6 +140,7 @@ class ScatterView:
         self.rows = chosen(predictions, most=most)
         self.source = ColumnDataSource(columns(predictions, self.rows))
         self.ring = ColumnDataSource({"x": [], "y": []})
+        self._hover = HoverTool()
         self.layout = canvas(width=width, height=height, tools="pan,wheel_zoom,box_zoom,reset")
         self.choose(x=x or first[0], y=y or first[1])
         factors = [f for f in _by_number(self.source.data["group"]) if f != NO_ANSWER]
@@ -165,10 +166,8 @@ class ScatterView:
             nonselection_line_alpha=1.0,
         )  # fmt: skip
         self.layout.add_tools(TapTool(renderers=[self._glyph]))
-        shown = [("id", "@id"), ("answer", "@group"), ("x", "@x{0.000}"), ("y", "@y{0.000}")]
-        if "fit" in self.source.data:
-            shown.append(("input", "@fit"))
-        self.layout.add_tools(HoverTool(renderers=[self._glyph], tooltips=shown))
+        self._hover.renderers = [self._glyph]
+        self.layout.add_tools(self._hover)
         self._legend(factors)
 
     def _legend(self, factors: list[str]) -> None:
@@ -194,6 +193,9 @@ class ScatterView:
         self.x, self.y = x, y
         self.layout.xaxis.axis_label = plain(axis_title(x))
         self.layout.yaxis.axis_label = plain(axis_title(y))
+        shown = [("id", "@id"), ("answer", "@group")]
+        shown += [(axis_title(x), "@x{0.000}"), (axis_title(y), "@y{0.000}")]
+        self._hover.tooltips = shown + ([("input", "@fit")] if "fit" in self.source.data else [])
 
     def mark(self, row: int | None) -> None:
         """Put the ring around an object, by its row in the predictions; None takes it away."""
@@ -220,7 +222,7 @@ class ScatterView:
         words = (
             f"{axis_title(self.x)} from {np.nanmin(a):.2f} to {np.nanmax(a):.2f}, "
             f"{axis_title(self.y)} from {np.nanmin(b):.2f} to {np.nanmax(b):.2f}, "
-            f"{int(ok.sum()):,} objects."
+            f"{int(ok.sum()):,} object{'' if ok.sum() == 1 else 's'}."
         )
         return words[0].upper() + words[1:]
 

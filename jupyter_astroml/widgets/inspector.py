@@ -30,7 +30,8 @@ Code = Callable[[str, Target, str], str]
 
 # Objects and maps that are kept, so that going back costs nothing.
 _KEPT = 128
-_WIDTH = 1020
+# Fits the output of a cell beside an open sidebar on a laptop.
+_WIDTH = 880
 
 
 def inspector(
@@ -148,16 +149,16 @@ class Inspector(ipw.VBox):
 
     def _make_plots(self) -> None:
         p = self._predictions
-        self.scatter = ScatterView(p, width=390, height=350)
+        self.scatter = ScatterView(p, width=330, height=360)
         self.table = TableView(p, width=_WIDTH, height=230)
         self.gallery = GalleryView(across=8, width=_WIDTH)
         curves = self._kind == "light_curves"
-        self.view: Any = maps.LightCurveView(width=600) if curves else maps.CutoutView(side=240)
+        self.view: Any = maps.LightCurveView(width=540) if curves else maps.CutoutView(side=200)
         self._live = [Live(v.layout) for v in (self.scatter, self.view, self.gallery, self.table)]
 
     def _make_controls(self, methods: Mapping[str, str] | Sequence[str]) -> None:
         lines = dict(methods) if isinstance(methods, Mapping) else {m: m for m in methods}
-        wide = ipw.Layout(width="290px")
+        wide = ipw.Layout(width="264px")
         small = ipw.Layout(width="auto")
         self.method = ipw.Dropdown(
             options=[(describe.method_name(m), m) for m in lines],
@@ -197,7 +198,7 @@ class Inspector(ipw.VBox):
                 options=[(axis_title(n), n) for n in names],
                 value=now if now in names else None,
                 description=f"{letter} axis",
-                layout=ipw.Layout(width="300px"),
+                layout=ipw.Layout(width="320px"),
             )
             for letter, now in (("x", self.scatter.x), ("y", self.scatter.y))
         )
@@ -208,17 +209,17 @@ class Inspector(ipw.VBox):
 
     def _lay_out(self) -> list[ipw.Widget]:
         scatter, view, gallery, table = self._live
-        notes = [self.scatter.describe(), self.scatter.note()]
+        notes = f"{self.scatter.describe()} {self.scatter.note()}"
         head = f"<b>{escaped(describe.predictions(self._predictions))}</b>"
         wrap = ipw.Layout(flex_flow="row wrap", align_items="center")
         left = ipw.VBox(
             [
                 scatter,
-                ipw.HTML(f"<small>{escaped(' '.join(n for n in notes if n))}</small>"),
+                ipw.HTML(f"<div style='font-size:11px;line-height:1.4'>{escaped(notes)}</div>"),
                 self.x,
                 self.y,
             ],
-            layout=ipw.Layout(width="400px"),
+            layout=ipw.Layout(width="336px"),
         )
         right = ipw.VBox(
             [
@@ -230,7 +231,7 @@ class Inspector(ipw.VBox):
                 self.summary,
                 self.line,
             ],
-            layout=ipw.Layout(max_width="640px"),
+            layout=ipw.Layout(max_width="548px"),
         )
         return [
             ipw.HTML(head),
@@ -301,7 +302,7 @@ class Inspector(ipw.VBox):
             self.object.value = self.selected
             self._sample, self.attributions = None, None
             self.target.options = self._targets()
-            self.target.value = self.target.options[0][1]
+            self.target.value = ""
         finally:
             self._busy = False
         self._show()
@@ -394,7 +395,7 @@ class Inspector(ipw.VBox):
 
     def _wanted(self) -> Target | None:
         """Return what is to be explained; None where there is nothing."""
-        if self.target.value is not None:
+        if self.target.value != "":
             return self.target.value
         columns = self._predictions.columns
         if "label" in columns:
@@ -469,9 +470,9 @@ class Inspector(ipw.VBox):
 
     def _targets(self) -> list[tuple[str, Any]]:
         if self._kind == "light_curves":
-            return [("most probable event", None)]
+            return [("most probable event", "")]
         names = [n[2:] for n in self._predictions.columns if n.startswith("p_")]
-        return [("the given label", None), *((n, n) for n in names)]
+        return [("the given label", ""), *((n, n) for n in names)]
 
     def _offer_events(self, sample: LightCurves, one: Predictions) -> None:
         """List the events of this light curve as targets."""
@@ -485,8 +486,8 @@ class Inspector(ipw.VBox):
             (f"t = {sample.time[0, i]:.4f} d, p = {p[i]:.2f}", float(sample.time[0, i]))
             for i in best
         ]
-        self.target.options = [("most probable event", None), *found]
-        self.target.value = None
+        self.target.options = [("most probable event", ""), *found]
+        self.target.value = ""
 
     def _tapped_time(self, event: Any) -> None:
         """Explain the cadence that was tapped."""
@@ -516,13 +517,19 @@ class Inspector(ipw.VBox):
                     f" The map misses the change of the score by {float(np.ravel(gap)[0]):.1%}."
                 )
         # The words replace the picture for those who do not see it, so they are announced.
-        return f'<div role="status" aria-live="polite">{escaped(words)}</div>'
+        return (
+            f'<div role="status" aria-live="polite" style="line-height:1.45">{escaped(words)}</div>'
+        )
 
     def _say(self, words: str, *, kind: str = "") -> None:
         if kind == "error":
-            self.status.value = f'<div role="alert" style="color:#b42318">{escaped(words)}</div>'
+            self.status.value = (
+                f'<div role="alert" style="color:#b42318;line-height:1.45">{escaped(words)}</div>'
+            )
         else:
-            self.status.value = f'<div role="status" style="opacity:.75">{escaped(words)}</div>'
+            self.status.value = (
+                f'<div role="status" style="opacity:.75;line-height:1.45">{escaped(words)}</div>'
+            )
 
     def _failed(self, error: Exception) -> None:
         """Show an error with its cause and remedy, and take away the map that it is not about."""
@@ -538,7 +545,7 @@ class Inspector(ipw.VBox):
         if told["remedy"]:
             parts.append(f"To do: {escaped(told['remedy'])}")
         body = "<br>".join(parts)
-        self.status.value = f'<div role="alert" style="color:#b42318">{body}</div>'
+        self.status.value = f'<div role="alert" style="color:#b42318;line-height:1.45">{body}</div>'
 
     def close(self) -> None:
         """End the threads and take the widget away."""

@@ -17,10 +17,10 @@ class Shape(nn.Module):
         super().__init__()
         y, x = torch.meshgrid(*[torch.linspace(-1, 1, side)] * 2, indexing="ij")
         self.long = nn.Parameter(x**2 - y**2)
-        self.gain = nn.Parameter(torch.tensor([40.0, 60.0]))
+        self.gain = nn.Parameter(torch.tensor([1500.0, 2500.0]))
 
     def forward(self, values):
-        moment = (values.mean(1) * self.long).mean((1, 2))
+        moment = (values.mean(1) * self.long).mean((1, 2)) - 0.001
         members = [torch.stack([-gain * moment, gain * moment], dim=1) for gain in self.gain]
         return torch.stack(members)
 
@@ -31,7 +31,7 @@ class Bump(nn.Module):
     def __init__(self):
         super().__init__()
         self.kernel = nn.Parameter(torch.tensor([[[1.0, 2.0, 1.0]]]) / 4)
-        self.gain = nn.Parameter(torch.tensor([100.0, 120.0]))
+        self.gain = nn.Parameter(torch.tensor([20.0, 30.0]))
 
     def forward(self, values):
         flux = torch.where(torch.isfinite(values), values, 1.0)[:, None] - 1
@@ -42,9 +42,8 @@ class Bump(nn.Module):
 def galaxies(n, *, side=24, seed=0):
     rng = np.random.default_rng(seed)
     y, x = np.indices((side, side)) - (side - 1) / 2
-    long = rng.random(n) < 0.5
-    width = np.where(long, 6.0, 3.0)[:, None, None]
-    light = np.exp(-((x / width) ** 2 + (y / 3.0) ** 2) / 2)
+    width = rng.uniform(0.12, 0.3, size=n)[:, None, None] * side
+    light = np.exp(-((x / width) ** 2 + (y / (0.12 * side)) ** 2) / 2)
     values = light[:, None] * np.array([0.9, 0.8, 0.6])[:, None, None]
     values = values + rng.normal(scale=0.02, size=values.shape)
     return Cutouts(
@@ -59,9 +58,10 @@ def galaxies(n, *, side=24, seed=0):
 def flaring_stars(n, *, cadences=400, seed=0):
     rng = np.random.default_rng(seed)
     flux = 1 + rng.normal(scale=0.002, size=(n, cadences))
-    for row in flux:
+    for row, height in zip(flux, rng.permutation(np.linspace(0.2, 0.5, n)), strict=True):
         for start in (60, 250):
-            row[start : start + 8] += (0.3 if start == 250 else 0.2) * np.exp(-np.arange(8) / 3)
+            peak = height if start == 250 else 0.7 * height
+            row[start : start + 8] += peak * np.exp(-np.arange(8) / 3)
     flux[:, 100:110] = np.nan
     return LightCurves(
         ids=np.array([f"star-{i}" for i in range(n)]),

@@ -8,13 +8,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jupyter_astroml import session
 from jupyter_astroml.core.errors import RunError
-
-if TYPE_CHECKING:
-    from jupyter_astroml.compute.run import Run
 
 Say = Callable[[str], object]
 
@@ -63,20 +59,12 @@ def headless(folder: Path, *, objects: int = 60, say: Say = print) -> Path:
         runs.append(made)
     say("\n4. Explain and draw")
     for made in runs:
-        for words in session.describe(session.explain(made, ids=most_uncertain(made, n=2))):
+        doubtful = session.least_sure(made.predictions(arrays=False), n=2)
+        for words in session.describe(session.explain(made, ids=doubtful)):
             say(f"   {words}")
     report = session.report(runs, folder / REPORT)
     say(f"\n5. Report: {report}")
     return report
-
-
-def most_uncertain(run: Run, *, n: int) -> list[str]:
-    """Return the ids of the objects that the model is least sure of."""
-    import numpy as np
-
-    found = run.predictions(arrays=False)
-    doubt = np.where(found.ok, found.columns["uncertainty"], -1.0)
-    return [str(i) for i in found.ids[np.argsort(-doubt)[:n]]]
 
 
 def in_browser(folder: Path, *, say: Say = print) -> None:

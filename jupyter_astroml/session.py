@@ -607,3 +607,72 @@ def describe(attributions: Attributions) -> list[str]:
     from jupyter_astroml.plots.describe import attribution
 
     return [attribution(attributions, row) for row in range(len(attributions))]
+
+
+def report(
+    runs: Run | Iterable[Run],
+    path: Path | str,
+    *,
+    objects: int = 12,
+    truth: np.ndarray | None = None,
+    title: str = "",
+) -> Path:
+    """Write what a run answered, with pictures and saliency maps, as one file for a browser.
+
+    Parameters
+    ----------
+    runs : Run or iterable of Run
+        Several runs become tabs of one page.
+    path : Path
+        File to write; it needs no network to be read.
+    objects : int
+        Objects that are shown with their maps, the least sure ones first.
+    truth : ndarray of str, shape (n,), optional
+        True classes of one run, for a reliability diagram.
+    title : str
+        Heading.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    from jupyter_astroml.compute.run import Run
+    from jupyter_astroml.plots.book import book
+
+    many = [runs] if isinstance(runs, Run) else list(runs)
+    path = Path(path)
+    if len(many) == 1:
+        return _page(many[0], path, objects=objects, truth=truth, title=title)
+    pages = {}
+    for made in many:
+        part = path.with_name(f".{path.stem}-{made.folder.name}.html")
+        pages[made.job.model] = _page(made, part, objects=objects, truth=None, title="").read_text()
+        part.unlink()
+    return book(path, pages, title=title or "Predictions")
+
+
+def _page(run: Run, path: Path, *, objects: int, truth: np.ndarray | None, title: str) -> Path:
+    from jupyter_astroml.plots.report import report as write
+
+    found = run.predictions()
+    chosen = least_sure(found, n=objects)
+    # Blocks may pad light curves differently: each object is fetched and explained on its own.
+    shown = fetch(run, ids=chosen)
+    maps = [explain(shown[i], model=run.job.model, samples=16) for i in range(len(shown))]
+    entry = catalogue.find(run.job.model)
+    return write(
+        path,
+        predictions=found,
+        samples=shown,
+        attributions=maps,
+        truth=truth,
+        title=title or entry.card.title,
+        meta=run.meta,
+    )
+
+
+def least_sure(predictions: Any, *, n: int) -> list[str]:
+    """Return the ids of the objects of which a model is least sure, the worst first."""
+    doubt = np.where(predictions.ok, predictions.columns["uncertainty"], -1.0)
+    return [str(i) for i in predictions.ids[np.argsort(-doubt, kind="stable")[:n]]]

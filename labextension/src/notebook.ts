@@ -44,7 +44,8 @@ export class CellWriter {
       return;
     }
     cell.model.sharedModel.setSource(withImport(code, before(panel)));
-    await notebook.scrollToCell(cell);
+    // At the top, so that what it gives is in sight too.
+    await notebook.scrollToCell(cell, 'start');
     if (options.run) {
       // Not awaited: a cell may take hours, and the next one can be written meanwhile.
       void NotebookActions.runCells(

@@ -192,3 +192,16 @@ def test_the_palette_lists_every_step(open_lab, shot):
         "Show Astro ML",
     ):
         expect(listed.get_by_text(label, exact=True)).to_be_visible()
+
+
+def test_the_sidebar_is_open_again_after_a_reload(open_lab, lab):
+    page = open_lab()
+    open_sidebar(page)
+    # The lab saves its layout a moment after it has changed.
+    with page.expect_response(
+        lambda r: "/lab/api/workspaces/" in r.url and r.request.method == "PUT"
+    ):
+        pass
+    page.goto(page.url.split("?")[0])
+    expect(page.locator("#jupyter-astroml-sidebar")).to_be_visible(timeout=60_000)
+    expect(section(page, "models").get_by_role("article").first).to_be_visible(timeout=20_000)

@@ -189,13 +189,18 @@ def randomisation(
         for weight in shuffled.parameters():
             order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
             weight.copy_(weight.reshape(-1)[order].reshape(weight.shape))
-    ranks = []
-    for net in (module, shuffled):
-        maps = attribute(net, values, targets=targets, method=method, seed=seed, **options)
-        ranks.append(rankdata(np.abs(maps).reshape(len(maps), -1), axis=1))
-    a, b = (r - r.mean(axis=1, keepdims=True) for r in ranks)
-    norm = np.sqrt((a**2).sum(axis=1) * (b**2).sum(axis=1))
-    return np.divide((a * b).sum(axis=1), norm, out=np.zeros(len(a)), where=norm > 0)
+    trained, random = (
+        np.abs(attribute(net, values, targets=targets, method=method, seed=seed, **options))
+        for net in (module, shuffled)
+    )
+    # What neither network looks at (the rim that a crop removes) would count as agreement.
+    used = (trained > 0) | (random > 0)
+    found = np.zeros(len(trained))
+    for i, mask in enumerate(used):
+        a, b = rankdata(trained[i][mask]), rankdata(random[i][mask])
+        if a.size > 1 and a.std() > 0 and b.std() > 0:
+            found[i] = np.corrcoef(a, b)[0, 1]
+    return found
 
 
 def _pair(values: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import numpy as np
 from bokeh.embed import components
 from bokeh.model import Model
 from bokeh.models import CustomJS
+from bokeh.models.annotations import Title
 from bokeh.resources import Resources
 
 from jupyter_astroml.core.records import Attributions, LightCurves, Predictions
@@ -159,7 +160,9 @@ def _stored(
             "data": [dict(s.data) for s in sources],
             "set": [{k: _value(m, k) for k in names} for m, names in models],
         }
-    return {"kept": kept, "sources": sources, "models": [m for m, _ in models]}
+    found = [m for m, _ in models]
+    titles = [m for m in found if isinstance(m, Title)]
+    return {"kept": kept, "sources": sources, "models": found, "titles": titles}
 
 
 def _value(model: Any, name: str) -> Any:
@@ -207,6 +210,13 @@ const id = points.data.id[row];
 const get = (from, key) => from instanceof Map ? from.get(key) : from[key];
 ring.data = {x: [points.data.x[row]], y: [points.data.y[row]]};
 if (typeof kept === 'undefined' || get(kept, id) == null) {
+  // The picture of another object must not stay beside this one's name.
+  if (typeof sources !== 'undefined') {
+    for (const source of sources) {
+      source.data = Object.fromEntries(Object.keys(source.data).map(key => [key, []]));
+    }
+    titles.forEach((title, i) => { title.text = i ? '' : id; });
+  }
   say(`${id}: this page holds no picture of it.`);
   return;
 }

@@ -41,6 +41,7 @@ def inspector(
     fetch: Fetch,
     explain: Explain,
     methods: Mapping[str, str] | Sequence[str],
+    refine: Explain | None = None,
     code: Code | None = None,
     bokehjs: str = "auto",
 ) -> Inspector:
@@ -60,6 +61,8 @@ def inspector(
         It decides how many passes it spends; a tap should be answered within a second.
     methods : mapping of str to str
         Names of the methods and a line about each, as `jupyter_astroml.explain.METHODS`.
+    refine : callable, optional
+        As `explain`, with more passes: its map replaces the first one when it is ready.
     code : callable, optional
         ``code(id, target, method) -> str``: a line that gives the same picture.
     bokehjs : {"auto", "served", "inline"}
@@ -83,7 +86,13 @@ def inspector(
         )
     provide_bokehjs(bokehjs)
     return Inspector(
-        predictions, kind=kind, fetch=fetch, explain=explain, methods=methods, code=code or _line
+        predictions,
+        kind=kind,
+        fetch=fetch,
+        explain=explain,
+        refine=refine,
+        methods=methods,
+        code=code or _line,
     )
 
 
@@ -123,12 +132,13 @@ class Inspector(ipw.VBox):
         kind: str,
         fetch: Fetch,
         explain: Explain,
+        refine: Explain | None,
         methods: Mapping[str, str] | Sequence[str],
         code: Code,
     ) -> None:
         self._predictions = predictions
         self._kind = kind
-        self._fetch, self._explain, self._code = fetch, explain, code
+        self._fetch, self._explain, self._refine, self._code = fetch, explain, refine, code
         self._samples, self._maps = _Kept(), _Kept()
         self._work, self._thumbs = Work(), Work()
         self._row: int | None = None
@@ -422,14 +432,36 @@ class Inspector(ipw.VBox):
                 self._say("There is no answer to explain.")
                 return
             self._say(f"Working out {describe.method_name(method)} of {name} …")
-            key = (name, target, method)
+            self._make_map(sample, one, target, begun)
+
+        self._work.do(lambda: self._sample_of(name), then=explain_it, failed=self._failed)
+
+    def _make_map(self, sample: Any, one: Predictions, target: Target, begun: float) -> None:
+        """Work the map out, quickly and then well, unless it is known."""
+        method = self.method.value
+        key = (self.selected, target, method)
+
+        def better(first: Attributions) -> None:
+            self._draw_map(first, one, target, begun)
+            if self._refine is None or ("fine", *key) in self._maps:
+                return
             self._work.do(
-                lambda: self._maps.get_or(key, lambda: self._explain(sample, target, method)),
+                partial(
+                    self._maps.get_or, ("fine", *key), partial(self._refine, sample, target, method)
+                ),
                 then=lambda found: self._draw_map(found, one, target, begun),
                 failed=self._failed,
             )
 
-        self._work.do(lambda: self._sample_of(name), then=explain_it, failed=self._failed)
+        known = self._maps.get(("fine", *key))
+        if known is not None:
+            self._draw_map(known, one, target, begun)
+            return
+        self._work.do(
+            partial(self._maps.get_or, key, partial(self._explain, sample, target, method)),
+            then=better,
+            failed=self._failed,
+        )
 
     def _draw_sample(self, sample: Any, one: Predictions) -> None:
         fresh = self._sample is None

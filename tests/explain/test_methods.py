@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from jupyter_astroml.core.errors import AstroMLError, DataError, ModelError
-from jupyter_astroml.explain import METHODS, attribute, completeness
+from jupyter_astroml.explain import METHODS, attribute, completeness, quick
 
 
 class Weighted(nn.Module):
@@ -326,3 +326,22 @@ def test_a_model_without_members_or_gradient_is_named():
     assert isinstance(caught.value, AstroMLError)
     maps = attribute(Cut([[1.0, 2.0]]), np.ones((1, 2)), targets=0, method="occlusion", baseline=0)
     assert maps.tolist() == [[1.0, 2.0]]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("shape", [(1, 3, 64, 64), (1, 1000)])
+def test_quick_options_take_few_passes(method, shape):
+    class Mean(nn.Module):
+        def forward(self, values):
+            return values.flatten(1).mean(1)[None, :, None]
+
+    seen = []
+    attribute(
+        Mean(),
+        np.ones(shape),
+        targets=0,
+        method=method,
+        progress=lambda done, total: seen.append(total),
+        **quick(method, shape),
+    )
+    assert seen[-1] <= 65

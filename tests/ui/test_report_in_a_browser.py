@@ -79,6 +79,9 @@ def test_a_picture_a_row_and_a_point_show_their_object(opened, seen, shot):
     assert "g1" in stored(opened)
     opened.locator(".slick-row", has_text="g7").first.click()
     expect(words).to_contain_text("holds no picture")
+    # Nor does it keep that of the object before.
+    assert "g1" not in stored(opened)
+    assert "g7" in stored(opened)
     shot("report")
     assert not seen.errors
     assert not seen.failed

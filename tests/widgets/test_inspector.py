@@ -360,3 +360,32 @@ def test_an_unknown_object_or_source_of_bokehjs_is_an_error(shapes, sky):
     module = Shape(24)
     with pytest.raises(SettingsError, match="'cdn'"):
         look_at(classified(module, sky), sky, module, bokehjs="cdn")
+
+
+def test_a_quick_map_is_refined_once(sky):
+    module, passes = Shape(24), []
+
+    def at(samples):
+        work = explainer(module, samples=samples)
+
+        def explain(sample, target, method):
+            passes.append((str(sample.ids[0]), samples))
+            return work(sample, target, method)
+
+        return explain
+
+    place = {name: i for i, name in enumerate(sky.ids)}
+    widget = inspector(
+        classified(module, sky),
+        kind="cutouts",
+        fetch=lambda name: sky[place[name]],
+        explain=at(2),
+        refine=at(8),
+        methods=METHODS,
+        bokehjs="served",
+    )
+    np.testing.assert_allclose(drawn_map(widget), expected_map(sky, 0, label_index(widget, 0)))
+    widget.select("sim-1")
+    widget.select("sim-0")
+    assert passes == [("sim-0", 2), ("sim-0", 8), ("sim-1", 2), ("sim-1", 8)]
+    np.testing.assert_allclose(drawn_map(widget), expected_map(sky, 0, label_index(widget, 0)))

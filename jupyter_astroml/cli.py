@@ -106,9 +106,12 @@ def archive() -> None:
 )
 def archive_serve(folder: Path | None, port: int, config: Path | None) -> None:
     """Publish FOLDER (or the demo sky) as a VO archive until interrupted."""
-    from jupyter_astroml.embedded.serve import run
+    from jupyter_astroml.embedded.serve import main as serve
 
-    run(folder, port=port, config=config)
+    given = [str(folder)] if folder else []
+    given += ["--port", str(port)]
+    given += ["--config", str(config)] if config else []
+    sys.exit(serve(given))
 
 
 @main.command()

@@ -108,13 +108,14 @@ async def serve(
     base = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
     database = Database(archive.database, base=base)
     jobs = uws.Jobs(database)
+    store = products.Store(archive.root)
     told = {"service": "jupyter_astroml embedded archive", "instance": secrets.token_hex(8)}
     service = web.Service(
         base=base,
         database=database,
-        root=archive.root,
+        store=store,
         jobs=jobs,
-        images=soda.Images(),
+        images=soda.Images(store),
         title=archive.title,
         examples=archive.examples,
         about={**told, "url": base, **(about or {})},
@@ -141,6 +142,7 @@ async def serve(
         cleaner.cancel()
         server.stop()
         jobs.close()
+        store.close()
 
 
 def _warm() -> None:

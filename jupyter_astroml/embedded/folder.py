@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +22,7 @@ from .datalink import MEDIA, file_link, link
 from .files import FITS, Entry, entries, named
 from .guess import describe
 from .obscore import write as write_obscore
-from .products import series
+from .products import Store, series
 from .soda import image_hdu
 from .tables import Column, regular
 
@@ -100,6 +99,7 @@ class _Publication:
 
     def __init__(self, root: Path, told: Config, builder: Builder, tell: Tell) -> None:
         self._root = root
+        self._store = Store(root)
         self._told = told
         self._builder = builder
         self._tell = tell
@@ -107,6 +107,12 @@ class _Publication:
         self._obscore: list[dict[str, Any]] = []
 
     def run(self) -> None:
+        try:
+            self._run()
+        finally:
+            self._store.close()
+
+    def _run(self) -> None:
         told = self._told
         text = " ".join(filter(None, (told.title, told.description))) or "A published folder"
         self._builder.schema(told.schema_name, self._marked(text))
@@ -192,7 +198,7 @@ class _Publication:
             if i and i % 500 == 0:
                 self._tell(f"{name}: looked into {i} of {len(found)} files")
             try:
-                facts.append(look(self._root, entry))
+                facts.append(look(self._store, entry))
             except DataError as err:
                 self._tell(f"{name}: left out {entry.name}: {err}")
                 facts.append(None)
@@ -509,40 +515,39 @@ def _headers(
     return tuple(told)
 
 
-def _image_facts(root: Path, entry: Entry) -> dict[str, Any]:
+def _image_facts(store: Store, entry: Entry) -> dict[str, Any]:
     if entry.media != "application/fits":
         # Pictures are looked at when they are sent: thousands of them would delay the start.
         return {"media": entry.media, "kind": "file", "bands": "R,G,B", "unit": "picture"}
-    return _fits_facts(root, entry)
+    return _fits_facts(store, entry)
 
 
-def _open_fits(root: Path, entry: Entry) -> Any:
+def _open_fits(store: Store, entry: Entry) -> Any:
     from astropy.io import fits
 
+    path = named(store.root, entry.path)
     if not entry.member:
-        return fits.open(root / entry.path, memmap=True, lazy_load_hdus=True)
-    with zipfile.ZipFile(root / entry.path) as archive:
-        return fits.open(io.BytesIO(archive.read(entry.member)), lazy_load_hdus=True)
+        return fits.open(path, memmap=True, lazy_load_hdus=True)
+    return fits.open(io.BytesIO(store.member(path, entry.member)), lazy_load_hdus=True)
 
 
-def _fits_facts(root: Path, entry: Entry) -> dict[str, Any]:
+def _fits_facts(store: Store, entry: Entry) -> dict[str, Any]:
     import warnings
 
     from astropy.utils.exceptions import AstropyWarning
-    from astropy.wcs import WCS
     from astropy.wcs.utils import proj_plane_pixel_scales
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            with _open_fits(root, entry) as hdus:
+            with _open_fits(store, entry) as hdus:
                 hdu = image_hdu(hdus)
                 if hdu is None:
                     raise DataError(f"{entry.name} holds no image")
                 header, shape = hdu.header.copy(), hdu.shape
                 primary = hdus[0].header.copy()
-            wcs = WCS(header, naxis=2)
-        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as err:
+            wcs = _wcs(header)
+        except (OSError, ValueError, TypeError, KeyError) as err:
             raise DataError(f"{entry.name} is damaged", cause=str(err)[:120]) from err
     planes = shape[0] if len(shape) == 3 else 1
     said = str(header.get("BANDS") or header.get("FILTER") or primary.get("FILTER") or "")
@@ -556,10 +561,21 @@ def _fits_facts(root: Path, entry: Entry) -> dict[str, Any]:
         "s_xel2": int(shape[-2]),
         "em_xel": planes,
     }
-    if wcs.has_celestial:
+    if wcs is not None:
         facts |= _sky_facts(wcs.celestial, shape[-2:])
         facts["scale"] = float(np.mean(proj_plane_pixel_scales(wcs.celestial))) * 3600
     return facts
+
+
+def _wcs(header: Any) -> Any:
+    """Return the WCS of an image if it has positions that can be computed, else None."""
+    from astropy.wcs import WCS, WcsError
+
+    try:
+        found = WCS(header, naxis=2)
+    except (WcsError, ValueError, TypeError, KeyError):
+        return None
+    return found if found.has_celestial else None
 
 
 def _sky_facts(wcs: Any, shape: tuple[int, int]) -> dict[str, Any]:
@@ -581,9 +597,9 @@ def _sky_facts(wcs: Any, shape: tuple[int, int]) -> dict[str, Any]:
     }
 
 
-def _curve_facts(root: Path, entry: Entry) -> dict[str, Any]:
+def _curve_facts(store: Store, entry: Entry) -> dict[str, Any]:
     if entry.ending == ".npy":
-        time = series(named(root, entry.path))[0]
+        time = series(named(store.root, entry.path))[0]
         good = time[np.isfinite(time)]
         return {
             "media": "application/fits",
@@ -593,10 +609,10 @@ def _curve_facts(root: Path, entry: Entry) -> dict[str, Any]:
             "t_min": float(good.min()) if len(good) else None,
             "t_max": float(good.max()) if len(good) else None,
         }
-    return _curve_table_facts(root, entry)
+    return _curve_table_facts(store, entry)
 
 
-def _curve_table_facts(root: Path, entry: Entry) -> dict[str, Any]:
+def _curve_table_facts(store: Store, entry: Entry) -> dict[str, Any]:
     import warnings
 
     from astropy.utils.exceptions import AstropyWarning
@@ -604,13 +620,13 @@ def _curve_table_facts(root: Path, entry: Entry) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            with _open_fits(root, entry) as hdus:
+            with _open_fits(store, entry) as hdus:
                 for hdu in hdus:
                     columns = getattr(hdu, "columns", None)
                     names = [str(n).upper() for n in columns.names] if columns else []
                     if "TIME" in names and any("FLUX" in n for n in names):
                         return _header_facts(hdu, hdus[0].header, names)
-        except (OSError, ValueError, TypeError, KeyError, zipfile.BadZipFile) as err:
+        except (OSError, ValueError, TypeError, KeyError) as err:
             raise DataError(f"{entry.name} is damaged", cause=str(err)[:120]) from err
     raise DataError(f"{entry.name} has no table with the columns TIME and FLUX")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from jupyter_astroml.core.errors import DataError
 from . import readers
 from .config import TAKEN, Config, check
 from .files import FITS, Entry, entries, members, within
-from .products import series
+from .products import Store, series
 from .tables import regular
 
 _RA = ("ra", "raj2000", "_raj2000", "ra_deg", "radeg", "s_ra", "ra_obj", "right_ascension")
@@ -23,6 +24,7 @@ _OTHER_DEC = ("decl", "declination")
 # Share of the rows, or of the files, that must fit before a column counts as naming the files.
 _ENOUGH = 0.5
 _LOOKED_AT = 20
+_FEWEST_PIXELS = 8
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,13 @@ def _sets(folder: Path) -> list[_Set]:
             except DataError:
                 continue
         elif path.suffix.lower() == ".zip":
-            inside = [e for e in members(folder, path) if e.media]
-            if inside:
-                sets.append(_Set(path.name, "images", inside))
+            try:
+                inside = [e for e in members(folder, path) if e.media]
+            except DataError:
+                continue
+            kind = _zip_kind(folder, inside)
+            if kind:
+                sets.append(_Set(path.name, kind, inside))
     loose = [
         Entry(p.name, "", p.stat().st_size)
         for p in _visible(folder)
@@ -160,7 +166,21 @@ def _kind(folder: Path, entry: Entry) -> str:
     return "images" if entry.media else ""
 
 
-def _fits_kind(path: Path) -> str:
+def _zip_kind(folder: Path, inside: list[Entry]) -> str:
+    """Return what a zip file holds, judged by its first member."""
+    if not inside or inside[0].ending not in FITS:
+        return "images" if inside else ""
+    store = Store(folder)
+    try:
+        body = store.member(folder / inside[0].path, inside[0].member)
+    except DataError:
+        return ""
+    finally:
+        store.close()
+    return {"image": "images", "curve": "light_curves"}.get(_fits_kind(io.BytesIO(body)), "")
+
+
+def _fits_kind(path: Path | io.BytesIO) -> str:
     """Return image, curve, table or nothing, from the headers alone."""
     import warnings
 
@@ -173,7 +193,8 @@ def _fits_kind(path: Path) -> str:
             with fits.open(path, lazy_load_hdus=True) as hdus:
                 for hdu in hdus:
                     if getattr(hdu, "is_image", False):
-                        if len(hdu.shape) in (2, 3):
+                        # Surveys keep a spectrum with its errors in an image of few rows.
+                        if len(hdu.shape) in (2, 3) and min(hdu.shape[-2:]) >= _FEWEST_PIXELS:
                             return "image"
                     elif hasattr(hdu, "columns"):
                         names = [str(n).upper() for n in hdu.columns.names]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 import zipfile
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
@@ -36,47 +37,78 @@ def inside(root: Path, path: str) -> Path:
     return found
 
 
-def read(root: Path, product: Product) -> bytes:
-    """Return the bytes that are sent for a product.
+class Store:
+    """Reads files of a folder.
 
-    Raises
-    ------
-    NotFoundError
-        When the file is gone.
-    DataError
-        When it is damaged or too large.
+    Zip files stay open: reading the list of members of a large one takes longer than a member.
+
+    Parameters
+    ----------
+    root : Path
+        Nothing outside this folder is read.
     """
-    path = inside(root, product.path)
-    if product.kind == "npy":
-        return light_curve(path, product)
-    body = read_member(path, product.member) if product.member else _plain(path)
-    if product.media in ("image/jpeg", "image/png"):
-        check_picture(body, product.title)
-    return body
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._zips: dict[Path, tuple[tuple[int, int], zipfile.ZipFile]] = {}
+        self._lock = threading.Lock()
+
+    def read(self, product: Product) -> bytes:
+        """Return the bytes that are sent for a product.
+
+        Raises
+        ------
+        NotFoundError
+            When the file is gone.
+        DataError
+            When it is damaged or too large.
+        """
+        path = inside(self.root, product.path)
+        if product.kind == "npy":
+            return light_curve(path, product)
+        body = self.member(path, product.member) if product.member else _plain(path)
+        if product.media in ("image/jpeg", "image/png"):
+            check_picture(body, product.title)
+        return body
+
+    def member(self, path: Path, name: str) -> bytes:
+        """Return the bytes of a member of a zip file.
+
+        Raises
+        ------
+        DataError
+            When it is not there, damaged or too large.
+        """
+        try:
+            with self._opened(path).open(name) as file:
+                body = file.read(MAX_BYTES + 1)
+        except (KeyError, zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as err:
+            raise DataError(f"{path.name} does not give {name}", cause=str(err)) from err
+        if len(body) > MAX_BYTES:
+            raise DataError(f"{name} in {path.name} is larger than {MAX_BYTES >> 20} MiB")
+        return body
+
+    def _opened(self, path: Path) -> zipfile.ZipFile:
+        state = path.stat()
+        stamp = (state.st_mtime_ns, state.st_size)
+        with self._lock:
+            known = self._zips.get(path)
+            if known is None or known[0] != stamp:
+                # One that was replaced is not closed here: another thread may be reading it.
+                known = self._zips[path] = (stamp, zipfile.ZipFile(path))
+            return known[1]
+
+    def close(self) -> None:
+        """Close the zip files."""
+        for _, opened in self._zips.values():
+            opened.close()
+        self._zips.clear()
 
 
 def _plain(path: Path) -> bytes:
     if path.stat().st_size > MAX_BYTES:
         raise DataError(f"{path.name} is larger than {MAX_BYTES >> 20} MiB")
     return path.read_bytes()
-
-
-def read_member(path: Path, name: str) -> bytes:
-    """Return the bytes of a member of a zip file.
-
-    Raises
-    ------
-    DataError
-        When it is not there, damaged or too large.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive, archive.open(name) as file:
-            body = file.read(MAX_BYTES + 1)
-    except (KeyError, zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as err:
-        raise DataError(f"{path.name} does not give {name}", cause=str(err)) from err
-    if len(body) > MAX_BYTES:
-        raise DataError(f"{name} in {path.name} is larger than {MAX_BYTES >> 20} MiB")
-    return body
 
 
 def check_picture(body: bytes, name: str) -> tuple[int, int]:
@@ -161,10 +193,12 @@ class Files(Endpoint):
         product = self.service.database.product(did)
         if product is None:
             raise NotFoundError(f"There is no file {did[:200]!r}")
-        body = await self.at_work(self.service.files, read, self.service.root, product)
+        body = await self.at_work(self.service.files, self.service.store.read, product)
         self.set_header("Content-Type", product.media)
         name = PurePosixPath(product.member or product.path).name
         if product.kind == "npy":
             name = f"{PurePosixPath(name).stem}.fits"
         self.set_header("Content-Disposition", f"inline; filename*=UTF-8''{quote(name)}")
         self.finish(body)
+
+    head = get

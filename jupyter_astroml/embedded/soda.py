@@ -14,7 +14,8 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError, QueryError
 
-from .products import inside, read, read_member
+from .build import Product
+from .products import Store, inside
 from .web import Endpoint, NotFoundError
 
 if TYPE_CHECKING:
@@ -44,13 +45,20 @@ class Image:
 
 
 class Images:
-    """Decodes images and keeps the last few."""
+    """Decodes images and keeps the last few.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    store : Store
+        Where the files are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._kept: OrderedDict[tuple[str, str, int, int], Image] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, path: Path, member: str = "") -> Image:
+    def get(self, product: Product) -> Image:
         """Return the image in a file, or in a member of a zip file.
 
         Raises
@@ -58,17 +66,23 @@ class Images:
         DataError
             When there is no image with a celestial WCS, or a very large one.
         """
+        path = inside(self._store.root, product.path)
         state = path.stat()
-        key = (str(path), member, state.st_mtime_ns, state.st_size)
+        key = (str(path), product.member, state.st_mtime_ns, state.st_size)
         # The lock is held while decoding: six requests for one field decode it once.
         with self._lock:
             if key in self._kept:
                 self._kept.move_to_end(key)
             else:
-                self._kept[key] = load(path, member)
+                self._kept[key] = self._load(path, product.member)
                 while len(self._kept) > 1 and self._bytes() > _KEPT_BYTES:
                     self._kept.popitem(last=False)
             return self._kept[key]
+
+    def _load(self, path: Path, member: str) -> Image:
+        if member:
+            return load(io.BytesIO(self._store.member(path, member)), name=member)
+        return load(path, name=path.name)
 
     def _bytes(self) -> int:
         return sum(i.values.nbytes for i in self._kept.values())
@@ -82,8 +96,15 @@ def image_hdu(hdus: Any) -> Any:
     return None
 
 
-def load(path: Path, member: str = "") -> Image:
-    """Decode a FITS image, compressed by tiles or not, plain or in a zip file.
+def load(source: Path | io.BytesIO, *, name: str) -> Image:
+    """Decode a FITS image, compressed by tiles or not.
+
+    Parameters
+    ----------
+    source : Path or BytesIO
+        The file.
+    name : str
+        Of the file, for errors.
 
     Raises
     ------
@@ -99,21 +120,20 @@ def load(path: Path, member: str = "") -> Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
         try:
-            source: Any = io.BytesIO(read_member(path, member)) if member else path
             with fits.open(source, memmap=False, lazy_load_hdus=True) as hdus:
                 hdu = image_hdu(hdus)
                 if hdu is None:
-                    raise DataError(f"{path.name} holds no image")
+                    raise DataError(f"{name} holds no image")
                 # A lying header must cost an error before it costs memory.
                 if math.prod(int(n) for n in hdu.shape) > MAX_PIXELS:
-                    raise DataError(f"{path.name} holds an image of shape {hdu.shape}, too large")
+                    raise DataError(f"{name} holds an image of shape {hdu.shape}, too large")
                 wcs = WCS(hdu.header, naxis=2)
                 values = np.asarray(hdu.data)
                 header = hdu.header.copy()
         except (OSError, ValueError, TypeError, KeyError) as err:
-            raise DataError(f"{path.name} is damaged", cause=str(err)[:200]) from err
+            raise DataError(f"{name} is damaged", cause=str(err)[:200]) from err
     if not wcs.has_celestial:
-        raise DataError(f"{path.name} has no positions")
+        raise DataError(f"{name} has no positions")
     return Image(values, header, wcs)
 
 
@@ -267,15 +287,14 @@ class Soda(Endpoint):
         if product is None:
             raise NotFoundError(f"There is no dataset {did[:200]!r}")
         wanted = region(pos=self.one("POS"), circle=self.one("CIRCLE"), polygon=self.one("POLYGON"))
-        root = self.service.root
         if wanted is None or product.kind != "cube":
-            body = await self.at_work(self.service.files, read, root, product)
+            body = await self.at_work(self.service.files, self.service.store.read, product)
             self.set_header("Content-Type", product.media)
             self.finish(body)
             return
 
         def work() -> bytes | None:
-            return cut(self.service.images.get(inside(root, product.path), product.member), wanted)
+            return cut(self.service.images.get(product), wanted)
 
         made = await self.at_work(self.service.files, work)
         if made is None:

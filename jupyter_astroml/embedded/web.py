@@ -7,7 +7,6 @@ import concurrent.futures
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
@@ -19,6 +18,7 @@ from . import votable
 
 if TYPE_CHECKING:
     from .engine import Database
+    from .products import Store
     from .soda import Images
     from .uws import Jobs
 
@@ -41,8 +41,8 @@ class Service:
     base : str
         Address of the archive, without a slash at the end.
     database : Database
-    root : Path
-        Folder that holds the files.
+    store : Store
+        The files.
     jobs : Jobs
     images : Images
         Decoded images, for cutouts.
@@ -55,7 +55,7 @@ class Service:
 
     base: str
     database: Database
-    root: Path
+    store: Store
     jobs: Jobs
     images: Images
     title: str

@@ -79,9 +79,8 @@ def test_there_are_several_hundred_galaxies_of_four_classes_and_stars(rows):
 
 
 def test_everything_says_that_it_is_simulated(demo_folder, rows):
-    for path in [*(demo_folder / "files/fields").iterdir()] + sorted(
-        (demo_folder / "files/light_curves").iterdir()
-    )[:10]:
+    curves = sorted((demo_folder / "files/light_curves").iterdir())
+    for path in [*(demo_folder / "files/fields").iterdir(), *curves[:10]]:
         with fits.open(path) as hdus:
             assert all(h.header["SIMULATD"] is True for h in hdus)
     described = rows(
@@ -125,7 +124,7 @@ def test_fields_cover_the_region_that_obscore_states(demo_folder, rows):
     found = rows("SELECT obs_id, s_ra, s_dec, s_region FROM ivoa.obscore WHERE s_xel1 > 0")
     for name, ra, dec, region in zip(*found.values(), strict=True):
         with fits.open(demo_folder / "files" / "fields" / f"{name}.fits") as hdus:
-            wcs = WCS(hdus[1].header, naxis=2)
+            wcs = WCS(hdus[1].header).celestial
             corners = [float(v) for v in region.split()[2:]]
             centre = wcs.wcs_pix2world((hdus[1].shape[2] - 1) / 2, (hdus[1].shape[1] - 1) / 2, 0)
         assert (ra, dec) == pytest.approx((float(centre[0]), float(centre[1])), abs=1e-9)
@@ -155,7 +154,8 @@ def test_a_strong_flare_of_the_truth_table_is_in_the_light_curve(demo_folder, ro
             before = (data["TIME"] < peak - 0.01) & (data["TIME"] > peak - 0.03)
             if near.any() and before.any() and np.isfinite(data["FLUX"][near]).all():
                 rise = data["FLUX"][near].max() - np.nanmedian(data["FLUX"][before])
-                assert rise == pytest.approx(flux, rel=0.4)
+                # Flares of one outburst overlap, so there may be more light than of this one.
+                assert rise > 0.6 * flux
                 seen += 1
     assert seen > 5
 

@@ -181,11 +181,8 @@ def test_a_demo_archive_of_another_version_is_ended(here, monkeypatch):
 
 def test_an_archive_that_nobody_asks_ends_by_itself(here, tmp_path):
     state = tmp_path / "state.json"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "jupyter_astroml.embedded", "--state", str(state)]
-        + ["--idle-minutes", "0.05"],
-        stdout=subprocess.DEVNULL,
-    )
+    command = [sys.executable, "-m", "jupyter_astroml.embedded", "--state", str(state)]
+    process = subprocess.Popen([*command, "--idle-minutes", "0.05"], stdout=subprocess.DEVNULL)
     try:
         end = time.monotonic() + 60
         while not state.exists() and time.monotonic() < end:

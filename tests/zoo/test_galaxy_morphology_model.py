@@ -124,7 +124,7 @@ def test_training_from_scratch_writes_a_model_that_judges_itself(tmp_path):
     small = "{members: 5, widths: [1, 1, 2], hidden: 8, field: 76, size: 48}"
     (out / "card.yaml").write_text(text.replace(old, small))
     shutil.copy(HERE / "README.md", out)
-    recipe = train.Recipe(simulated=20, warm_up=4, epochs=2, batch=10, composites=1)
+    recipe = train.Recipe(simulated=20, warm_up=4, epochs=2, more_epochs=2, batch=10, composites=1)
     lines = []
     train.train(tmp_path / "data", out, recipe=recipe, threads=1, say=lines.append)
     card = read_card(out)

@@ -73,7 +73,7 @@ def pairs(first: Tensor, second: Tensor, *, random: torch.Generator) -> Tensor:
     """
     n, side = len(first), first.shape[-1]
     turn, towards = 2 * torch.pi * torch.rand(2, n, generator=random)
-    apart = (7.0 + 13.0 * torch.rand(n, generator=random)) / (side / 2)
+    apart = (6.0 + 20.0 * torch.rand(n, generator=random) ** 1.5) / (side / 2)
     zoom = 0.9 + 0.5 * torch.rand(n, generator=random)
     cos, sin = zoom * torch.cos(turn), zoom * torch.sin(turn)
     matrix = torch.stack(
@@ -83,12 +83,47 @@ def pairs(first: Tensor, second: Tensor, *, random: torch.Generator) -> Tensor:
         ],
         1,
     )
-    near, far = first.float() / 255.0, _placed(second.float() / 255.0, matrix, side=side)
+    far = _placed(second.float() / 255.0, matrix, side=side)
     # The sky of the second picture must not be added to that of the first.
     far = (far - 0.012).clamp(min=0.0)
     share = 0.5 + 0.5 * torch.rand(n, 1, 1, 1, generator=random)
-    light = torch.sinh(_STRETCH * near) + share * torch.sinh(_STRETCH * far)
-    both = torch.asinh(light) / _STRETCH
+    return _added(first, share * torch.sinh(_STRETCH * far))
+
+
+def with_star(pictures: Tensor, *, random: torch.Generator) -> Tensor:
+    """Put a star close to each galaxy, which makes no merger of it.
+
+    Parameters
+    ----------
+    pictures : Tensor of uint8, shape (n, 3, y, x)
+        Pictures of galaxies.
+    random : Generator
+        Source of the draws.
+
+    Returns
+    -------
+    Tensor of uint8, shape (n, 3, y, x)
+    """
+    n, side = len(pictures), pictures.shape[-1]
+    towards = 2 * torch.pi * torch.rand(n, generator=random)
+    apart = 6.0 + 20.0 * torch.rand(n, generator=random)
+    middle = (side - 1) / 2
+    y0 = (middle + apart * torch.sin(towards))[:, None, None]
+    x0 = (middle + apart * torch.cos(towards))[:, None, None]
+    # Pictures are zoomed to the galaxy, so stars come in several widths.
+    width = (1.2 + 1.2 * torch.rand(n, generator=random))[:, None, None]
+    y, x = torch.arange(side)[:, None], torch.arange(side)[None, :]
+    spot = torch.exp(-0.5 * ((y - y0) ** 2 + (x - x0) ** 2) / width**2)
+    height = torch.exp(-1.0 + 2.5 * torch.rand(n, 1, 1, 1, generator=random))
+    # From blue to red: the planes are i, r, g.
+    slope = 0.6 * torch.randn(n, 1, 1, 1, generator=random)
+    colour = torch.exp(slope * torch.tensor([1.0, 0.0, -1.0])[None, :, None, None])
+    return _added(pictures, height * colour * spot[:, None])
+
+
+def _added(pictures: Tensor, light: Tensor) -> Tensor:
+    """Add light to pictures where their stretch is undone."""
+    both = torch.asinh(torch.sinh(_STRETCH * pictures.float() / 255.0) + light) / _STRETCH
     return (255.0 * both).clamp(0.0, 255.0).round().to(torch.uint8)
 
 

@@ -37,7 +37,7 @@ def build(
     hidden: int = 64,
     field: int = 76,
     size: int = 56,
-    dropout: float = 0.3,
+    dropout: float = 0.1,
 ) -> Ensemble:
     """Make the network with fresh weights.
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MEMORY = "1GB"
 # DuckDB loses an interruption that comes between two statements, so it is repeated.
 _TICK_SECONDS = 0.05
+# A cutout looks its file up, and the same few fields are asked for again and again.
+_KEPT_PRODUCTS = 10_000
 _TEXTS = ("datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description")
 _FLAGS = ("indexed", "principal", "std")
 
@@ -104,6 +106,7 @@ class Database:
         )
         _expose(self._con, self.tables.values(), base=base)
         _lock(self._con)
+        self._products: dict[str, Product] = {}
         self._known = adql.schema(_tree_of_names(self.tables))
 
     def close(self) -> None:
@@ -112,12 +115,17 @@ class Database:
 
     def product(self, did: str) -> Product | None:
         """Return the file with an identifier."""
+        if did in self._products:
+            return self._products[did]
         found = self._fetch("SELECT * FROM arc.internal.products WHERE did = ?", [did])
         if not found:
             return None
         told = dict(zip(Product.__dataclass_fields__, found[0], strict=True))
         told["headers"] = tuple((k, v) for k, v in json.loads(told["headers"]))
-        return Product(**told)
+        if len(self._products) >= _KEPT_PRODUCTS:
+            self._products.clear()
+        self._products[did] = Product(**told)
+        return self._products[did]
 
     def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         cursor = self._con.cursor()

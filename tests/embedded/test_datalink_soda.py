@@ -123,7 +123,9 @@ def test_polygon_pos_and_range_give_the_smallest_box_of_whole_pixels(soda, field
 
 
 def test_a_cutout_says_that_it_is_simulated_and_in_which_unit_and_bands(soda):
-    header = opened(soda(CIRCLE="150.0 2.13 0.002", ID="ivo://astroml.demo/sky?field-01"))[0].header
+    made = opened(soda(CIRCLE="150.0 2.13 0.002", ID="ivo://astroml.demo/sky?field-01"))
+    made.verify("exception")
+    header = made[0].header
     assert header["SIMULATD"] is True
     assert (header["BUNIT"], header["BANDS"]) == ("nanomaggy", "g,r,i")
     assert "cutout" in str(header["HISTORY"])
@@ -196,3 +198,27 @@ def test_no_id_gives_an_empty_list_with_the_service(archive):
     answer = requests.get(f"{archive.url}/datalink", timeout=10)
     assert answer.status_code == 200
     assert "<TR>" not in answer.text
+
+
+@pytest.mark.parametrize("kind", ["u1", "i2", "u2", "i4", "f4", "f8"])
+def test_cutouts_of_every_type_of_pixel_are_valid_and_exact(tmp_path, kind):
+    from jupyter_astroml.embedded import soda as service
+
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["GLON-TAN", "GLAT-TAN"]
+    wcs.wcs.crval, wcs.wcs.crpix, wcs.wcs.cdelt = [120.0, 30.0], [10.0, 8.0], [-1e-3, 1e-3]
+    values = (np.arange(16 * 20) % 250).astype(kind).reshape(16, 20)
+    path = tmp_path / "galactic.fits"
+    fits.PrimaryHDU(values, wcs.to_header()).writeto(path)
+    image = service.load(path, name="galactic.fits")
+    place = SkyCoord(120.0, 30.0, unit=u.deg, frame="galactic").icrs
+    body = service.cut(image, service.region(circle=f"{place.ra.deg} {place.dec.deg} 0.003"))
+    assert len(body) % 2880 == 0
+    with fits.open(io.BytesIO(body)) as hdus:
+        hdus.verify("exception")
+        wanted = Cutout2D(values, place, 0.006 * u.deg, wcs=wcs)
+        assert wanted.shape == (6, 6)
+        np.testing.assert_array_equal(hdus[0].data, wanted.data)
+        x, y = WCS(hdus[0].header).world_to_pixel(place)
+        x0, y0 = wanted.wcs.world_to_pixel(place)
+        assert (float(x), float(y)) == pytest.approx((float(x0), float(y0)), abs=1e-6)

@@ -30,7 +30,12 @@ from jupyter_astroml.models.cards import (
 from jupyter_astroml.models.events import Rule, detrended, events, longest_run, scatter
 from jupyter_astroml.zoo.flares import baseline, matching
 from jupyter_astroml.zoo.flares.report import write_report
-from jupyter_astroml.zoo.flares.simulate import SECTOR_START, Simulation, simulate_parts
+from jupyter_astroml.zoo.flares.simulate import (
+    CADENCE_DAYS,
+    SECTOR_START,
+    Simulation,
+    simulate_parts,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -352,21 +357,38 @@ def choose_rule(module: Flares, simulation: Simulation) -> tuple[Rule, np.ndarra
     """
     mean, std = probabilities(predict(module, simulation))
     truth = findable(simulation)
-    best: tuple[float, Rule, np.ndarray] | None = None
-    for logit in np.arange(-5.0, 3.1, 0.5):
-        for n_sigma, in_a_row in product((2.5, 3.0, 3.5), (1, 2, 3)):
-            rule = Rule(
-                threshold=round(float(1 / (1 + np.exp(-logit))), 4),
-                n_sigma=n_sigma,
-                min_cadences=in_a_row,
-            )
-            counted = count_under(rule, mean, std, truth, simulation)
-            score = matching.f_score(counted, beta=2.0)
-            if best is None or score > best[0]:
-                best = (score, rule, counted)
-    if best is None:
-        raise ModelError("No rule was tried")
-    return best[1], best[2]
+    best = max(
+        (
+            _tried(logit, n_sigma, in_a_row, mean, std, truth, simulation)
+            for logit in np.arange(-4.0, 2.1, 1.0)
+            for n_sigma, in_a_row in product((2.5, 3.0, 3.5), (1, 2, 3))
+        ),
+        key=lambda tried: tried[0],
+    )
+    _, rule, _ = best
+    middle = np.log(rule.threshold / (1 - rule.threshold))
+    finer = (
+        _tried(logit, rule.n_sigma, rule.min_cadences, mean, std, truth, simulation)
+        for logit in (middle - 0.5, middle + 0.5)
+    )
+    _, rule, counted = max((best, *finer), key=lambda tried: tried[0])
+    return rule, counted
+
+
+def _tried(
+    logit: float,
+    n_sigma: float,
+    in_a_row: int,
+    mean: np.ndarray,
+    std: np.ndarray,
+    truth: Table,
+    simulation: Simulation,
+) -> tuple[float, Rule, np.ndarray]:
+    rule = Rule(
+        threshold=round(float(1 / (1 + np.exp(-logit))), 4), n_sigma=n_sigma, min_cadences=in_a_row
+    )
+    counted = count_under(rule, mean, std, truth, simulation)
+    return matching.f_score(counted, beta=2.0), rule, counted
 
 
 def count_under(
@@ -451,21 +473,38 @@ def reliability(module: Flares, simulation: Simulation, *, bins: int = 10) -> di
     }
 
 
-def completeness(rule: Rule, module: Flares, simulation: Simulation) -> list[dict[str, float]]:
-    """Share of all injected flares that are found, by signal-to-noise ratio."""
-    curves = simulation.curves
-    mean, std = probabilities(predict(module, simulation))
+# Kinds of simulated stars whose own light changes slowly enough not to look like flares.
+_CALM = ("quiet", "spots", "fast_rotator")
+
+
+def completeness(
+    rule: Rule, mean: np.ndarray, std: np.ndarray, simulation: Simulation
+) -> list[dict[str, float]]:
+    """Share of the injected flares that are found, by signal-to-noise ratio and kind of star.
+
+    Flares whose brightest cadence was not measured do not count: nobody could find them.
+    """
+    curves, flares = simulation.curves, simulation.flares
     found, _ = matching.matched(
         events(mean, std, curves.time, curves.values, curves.errors, ids=curves.ids, rule=rule),
-        simulation.flares,
+        flares,
     )
-    snr = np.asarray(simulation.flares["snr"], dtype=float)
+    row_of = {name: i for i, name in enumerate(curves.ids)}
+    row = np.array([row_of[name] for name in flares["id"]])
+    peak = np.rint((np.asarray(flares["t_peak"]) - curves.time[row, 0]) / CADENCE_DAYS).astype(int)
+    measured = np.isfinite(curves.values[row, np.clip(peak, 0, curves.values.shape[1] - 1)])
+    calm = np.isin(np.asarray(simulation.stars["kind"])[row], _CALM)
+    snr = np.asarray(flares["snr"], dtype=float)
     edges = (0.0, 5.0, 8.0, 12.0, 20.0, 50.0, np.inf)
     rows = []
     for low, high in itertools.pairwise(edges):
-        inside = (snr >= low) & (snr < high)
-        if inside.any():
-            rows.append({"snr_from": low, "n": int(inside.sum()), "found": found[inside].mean()})
+        inside = (snr >= low) & (snr < high) & measured
+        line: dict[str, float] = {"snr_from": low}
+        for name, kind in (("calm", calm), ("variable", ~calm)):
+            line[f"n_{name}"] = int((inside & kind).sum())
+            if (inside & kind).any():
+                line[f"found_{name}"] = float(found[inside & kind].mean())
+        rows.append(line)
     return rows
 
 
@@ -527,7 +566,7 @@ def finish(folder: Path, module: Flares, *, plan: Plan, minutes: float, say: Say
         "sectors": len(fresh.curves),
         "model": _summary(count_under(rule, mean, std, truth, fresh)),
         "baseline": _summary(classical),
-        "completeness": completeness(rule, module, fresh),
+        "completeness": completeness(rule, mean, std, fresh),
         "reliability": reliability(module, _stars(plan, 4, stars=400)),
     }
     write(
@@ -599,6 +638,8 @@ def write(
 
     weights = {k: v.contiguous() for k, v in module.state_dict().items()}
     save_file(weights, folder / WEIGHTS)
+    # safetensors makes files that only their owner can read.
+    (folder / WEIGHTS).chmod(0o644)
     values = bridged(simulate_parts(3, seed=seed + 5000, cadences=800, active=1.0).curves.values)
     with torch.inference_mode():
         logits = module(torch.from_numpy(values)).numpy()

@@ -32,14 +32,8 @@ if TYPE_CHECKING:
     from jupyter_astroml.models.evaluation import Evaluation
 
 ENGINES = ("here", "dask")
-# Objects of the dry run that fits the block size.
-_DRY_RUN = 8
-# Blocks hold their data in memory together, and one slow block must not hold up a cancel.
-_LARGEST_BLOCK = 2048
-# An archive is asked for the links of a block in one request: fewer objects cost more requests.
-_SMALLEST_BLOCK = 4
 # Cadences about the explained one that an explanation of a light curve shows.
-_WINDOW = 1000
+WINDOW = 1000
 
 
 def archives() -> list[dict[str, str]]:
@@ -268,6 +262,7 @@ def predict(
     RunError
         If the folder is taken, or the engine fails.
     """
+    from jupyter_astroml.compute.blocks import fit_block_size
     from jupyter_astroml.compute.run import Run
 
     entry = catalogue.find(model)
@@ -281,13 +276,14 @@ def predict(
             remedy="choose a model for this kind of data: aml.models()",
         )
     place, owned = _engine(engine, workers=workers)
+    seconds = settings().block_seconds
     try:
         folder = Path(run) if run is not None else _new_folder(entry.name)
         made = Run.create(
             folder,
             job=job,
             data=data,
-            block_size=block or _block_size(job, data),
+            block_size=block or fit_block_size(place, job, data, seconds=seconds).objects,
             meta={"engine": place.name, "query": dict(data.meta)},
         )
         return _drive(made, place, progress=progress, cancel=cancel)
@@ -384,7 +380,8 @@ def explain(
     ids: Iterable[str] | str | None = None,
     target: str | float | None = None,
     method: str = "smoothgrad",
-    window: int = _WINDOW,
+    window: int = WINDOW,
+    progress: Callable[[int, int], Any] | None = None,
     **options: Any,
 ) -> Attributions:
     """Show what in the data moved the model's answer.
@@ -404,6 +401,8 @@ def explain(
         A key of `jupyter_astroml.explain.methods.METHODS`.
     window : int
         Detector: cadences shown about the explained one.
+    progress : callable, optional
+        Called with the numbers of passes done and to do; what it raises stops the work.
     **options
         As `jupyter_astroml.explain.methods.attribute`: ``samples``, ``steps``, ``seed``, ….
 
@@ -420,6 +419,7 @@ def explain(
     from jupyter_astroml.compute.run import Run
     from jupyter_astroml.explain.methods import attribute
     from jupyter_astroml.models.loading import load
+    from jupyter_astroml.models.threads import one_thread
 
     if isinstance(data, Run):
         model = model or data.job.model
@@ -430,12 +430,15 @@ def explain(
         data = samples(data, model=model)
     loaded = load(model)
     seen = loaded.prepare(fetch(data, ids=wanted)).samples
-    targets = _targets(loaded, seen, target)
-    if loaded.card.outputs.axis == "time":
-        seen, targets, names = _about(seen, targets, window=window)
-    else:
-        names = np.asarray(loaded.card.outputs.names)[targets]
-    maps = attribute(loaded.module, seen.values, targets=targets, method=method, **options)
+    with one_thread():
+        targets = _targets(loaded, seen, target)
+        if loaded.card.outputs.axis == "time":
+            seen, targets, names = _about(seen, targets, window=window)
+        else:
+            names = np.asarray(loaded.card.outputs.names)[targets]
+        maps = attribute(
+            loaded.module, seen.values, targets=targets, method=method, progress=progress, **options
+        )
     return Attributions(
         ids=seen.ids,
         maps=maps,
@@ -543,24 +546,6 @@ def _new_folder(name: str) -> Path:
         if not folder.exists():
             return folder
     raise RunError(f"No free name for a run in {root}", remedy="give run='…'")
-
-
-def _block_size(job: Job, data: Any) -> int:
-    """Fit the block to the time that a few objects take, once everything is warm."""
-    from time import perf_counter
-
-    from jupyter_astroml import tasks
-
-    dry = tasks.prepare(job, data[: min(_DRY_RUN, len(data))])
-    tasks.perform(job, dry)
-    times = []
-    for _ in range(3):
-        start = perf_counter()
-        tasks.perform(job, dry)
-        times.append(perf_counter() - start)
-    # The shortest time is the machine's; longer ones are what else ran on it.
-    one = max(min(times), 1e-6) / min(_DRY_RUN, len(data))
-    return int(np.clip(settings().block_seconds / one, _SMALLEST_BLOCK, _LARGEST_BLOCK))
 
 
 def _drive(

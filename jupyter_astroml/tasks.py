@@ -6,8 +6,7 @@ Nothing that is not in the table can be run, whoever wrote the job.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -91,6 +90,7 @@ def predict(job: Job, samples: Samples) -> Predictions:
     The model room keeps loaded models by digest, so that each worker loads one once.
     """
     from jupyter_astroml.models.loading import load
+    from jupyter_astroml.models.threads import one_thread
 
     if not job.digest:
         raise RunError(
@@ -102,7 +102,7 @@ def predict(job: Job, samples: Samples) -> Predictions:
             f"'predict' knows no option {sorted(job.options)[0]!r}", remedy="leave it out"
         )
     model = load(job.model, job.digest)
-    with _one_thread():
+    with one_thread():
         return model.predict(samples)
 
 
@@ -133,22 +133,3 @@ def _in_order(ready: Fetched, found: Predictions | None) -> Predictions:
     both = join([found, without]) if len(without) else found
     place = {name: i for i, name in enumerate(both.ids.tolist())}
     return both[np.array([place[name] for name in asked.ids.tolist()])]
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Run torch on one thread: engines bring parallelism by processes.
-
-    A notebook's own setting comes back afterwards.
-    """
-    import torch
-
-    before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -158,7 +158,10 @@ def _detail(entry: Any) -> ModelDetail:
         licence=card.licence,
         citations=tuple(each.text for each in card.citations),
         trained_on=tuple(
-            f"{each.name} (simulated)" if each.simulated else each.name for each in card.datasets
+            f"{each.name} (simulated)"
+            if each.simulated and "simulat" not in each.name.lower()
+            else each.name
+            for each in card.datasets
         ),
         digest=card.facts.digest if card.facts else "",
     )

@@ -6,14 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_astroml import session
-from jupyter_astroml.explain.methods import METHODS
+from jupyter_astroml.explain.methods import METHODS, quick
 from jupyter_astroml.widgets.inspector import Inspector, inspector
-
-# Enough passes for a map that a person reads, few enough to be there within a second.
-_QUICK: dict[str, dict[str, Any]] = {
-    "smoothgrad": {"samples": 12},
-    "integrated_gradients": {"steps": 12},
-}
 
 
 def inspect(run: Any, *, bokehjs: str = "auto") -> Inspector:
@@ -41,13 +35,21 @@ def inspect(run: Any, *, bokehjs: str = "auto") -> Inspector:
     made = session.open_run(run) if isinstance(run, str | Path) else run
     kind = session.model(made.job.model).card.kind
 
-    def explained(sample: Any, target: str | float, method: str) -> Any:
+    def explained(sample: Any, target: str | float, method: str, progress: Any) -> Any:
+        # Explanations of light curves are cut to a window: what is quick depends on that.
+        shape = (*sample.values.shape[:-1], min(sample.values.shape[-1], session.WINDOW))
+        return refined(sample, target, method, progress, **quick(method, shape))
+
+    def refined(
+        sample: Any, target: str | float, method: str, progress: Any, **options: Any
+    ) -> Any:
         return session.explain(
             sample,
             model=made.job.model,
             target=target,
             method=method,
-            **_QUICK.get(method, {}),
+            progress=progress,
+            **options,
         )
 
     return inspector(
@@ -55,6 +57,7 @@ def inspect(run: Any, *, bokehjs: str = "auto") -> Inspector:
         kind=kind,
         fetch=lambda name: session.fetch(made, ids=[name]),
         explain=explained,
+        refine=refined,
         methods=METHODS,
         bokehjs=bokehjs,
     )

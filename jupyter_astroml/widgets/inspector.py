@@ -20,12 +20,12 @@ from jupyter_astroml.plots.look import escaped
 from jupyter_astroml.plots.scatter import ScatterView, axis_title, choices, labels
 from jupyter_astroml.plots.table import TableView, orders
 
-from .live import Live, Work
+from .live import Live, Progress, Work
 from .live import bokehjs as provide_bokehjs
 
 Fetch = Callable[[str], Any]
 Target = str | float
-Explain = Callable[[Any, Target, str], Attributions]
+Explain = Callable[[Any, Target, str, Progress], Attributions]
 Code = Callable[[str, Target, str], str]
 
 # Objects and maps that are kept, so that going back costs nothing.
@@ -56,8 +56,10 @@ def inspector(
     fetch : callable
         ``fetch(id) -> Cutouts or LightCurves`` of one object.
     explain : callable
-        ``explain(sample, target, method) -> Attributions`` of one object, where the target is the
-        name of a class, or a time in days on the axis of the light curve.
+        ``explain(sample, target, method, progress) -> Attributions`` of one object, where the
+        target is the name of a class, or a time in days on the axis of the light curve.
+        It calls ``progress(done, total)`` as it goes; that raises when its map is not wanted any
+        more.
         It decides how many passes it spends; a tap should be answered within a second.
     methods : mapping of str to str
         Names of the methods and a line about each, as `jupyter_astroml.explain.METHODS`.
@@ -397,7 +399,7 @@ class Inspector(ipw.VBox):
 
     # Showing
 
-    def _sample_of(self, object_id: str) -> Any:
+    def _sample_of(self, object_id: str, _: Progress) -> Any:
         return self._samples.get_or(object_id, lambda: self._fetch(object_id))
 
     def _one(self) -> Predictions:
@@ -417,7 +419,7 @@ class Inspector(ipw.VBox):
         """Fetch, explain and draw the selected object; the data appear before the map."""
         if self._busy or self._row is None:
             return
-        one, name, method = self._one(), self.selected, self.method.value
+        one, name = self._one(), self.selected
         self._work.begin()
         self.summary.value = self._words(one, None)
         self.line.value = ""
@@ -431,37 +433,42 @@ class Inspector(ipw.VBox):
             if target is None or not one.ok[0]:
                 self._say("There is no answer to explain.")
                 return
-            self._say(f"Working out {describe.method_name(method)} of {name} …")
             self._make_map(sample, one, target, begun)
 
-        self._work.do(lambda: self._sample_of(name), then=explain_it, failed=self._failed)
+        self._work.do(partial(self._sample_of, name), then=explain_it, failed=self._failed)
 
     def _make_map(self, sample: Any, one: Predictions, target: Target, begun: float) -> None:
         """Work the map out, quickly and then well, unless it is known."""
         method = self.method.value
+        draw = partial(self._draw_map, one=one, target=target, begun=begun)
         key = (self.selected, target, method)
+        if ("fine", key) in self._maps:
+            draw(self._maps["fine", key])
+            return
 
-        def better(first: Attributions) -> None:
-            self._draw_map(first, one, target, begun)
-            if self._refine is None or ("fine", *key) in self._maps:
-                return
+        def work(explain: Explain, grade: str, then: Callable[[Attributions], Any]) -> None:
+            def call(progress: Progress) -> Attributions:
+                return self._maps.get_or(
+                    (grade, key), lambda: explain(sample, target, method, progress)
+                )
+
+            words = f"{describe.method_name(method)} of {key[0]}"
+            doing = "Refining" if grade == "fine" else "Working out"
+            if ("quick", key) not in self._maps:
+                self._say(f"{doing} {words} …")
             self._work.do(
-                partial(
-                    self._maps.get_or, ("fine", *key), partial(self._refine, sample, target, method)
-                ),
-                then=lambda found: self._draw_map(found, one, target, begun),
+                call,
+                then=then,
                 failed=self._failed,
+                tell=lambda done, total: self._say(f"{doing} {words}: {done} of {total} passes"),
             )
 
-        known = self._maps.get(("fine", *key))
-        if known is not None:
-            self._draw_map(known, one, target, begun)
-            return
-        self._work.do(
-            partial(self._maps.get_or, key, partial(self._explain, sample, target, method)),
-            then=better,
-            failed=self._failed,
-        )
+        def first(found: Attributions) -> None:
+            draw(found)
+            if self._refine is not None:
+                work(self._refine, "fine", draw)
+
+        work(self._explain, "quick", first)
 
     def _draw_sample(self, sample: Any, one: Predictions) -> None:
         fresh = self._sample is None

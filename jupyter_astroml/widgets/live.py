@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -16,6 +17,8 @@ from jupyter_astroml.core.errors import SettingsError
 # Set by our server extension for the kernels that it starts: the version of the BokehJS that our
 # labextension loads into the page.
 SERVED = "JUPYTER_ASTROML_BOKEHJS"
+Progress = Callable[[int, int], Any]
+
 MODES = ("auto", "served", "inline")
 
 
@@ -66,6 +69,8 @@ class Live(BokehModel):
     loaded again, or a second view, would show that moment.
     """
 
+    _listening = False
+
     def update_from_model(self, model: Any) -> None:
         """Take over a model; what a page needs of it is made when a page asks."""
         self._model = model
@@ -73,6 +78,13 @@ class Live(BokehModel):
             document = Document()
             document.add_root(model)
         model.document.on_change_dispatch_to(self)
+        self._listening = True
+
+    def close(self) -> None:
+        """Take the widget away; closing it again, as its end does, is no error."""
+        listening, self._listening = self._listening, False
+        if listening:
+            super().close()
 
     def get_state(self, key: Any = None, *args: Any, **options: Any) -> Any:
         """Return what a page needs to draw the model as it is now."""
@@ -92,13 +104,20 @@ class Live(BokehModel):
             self._document.on_event("document_ready", lambda _: action())
 
 
+class Stopped(Exception):  # noqa: N818 - not an error: nobody wants the result any more
+    """Raised in slow work whose result is no longer wanted."""
+
+
 class Work:
-    """Slow calls beside the event loop; what is no longer wanted is dropped.
+    """Slow calls beside the event loop; what is no longer wanted is stopped or dropped.
 
     In a running kernel the calls run in a thread, one after the other, and what follows them in the
     loop that asked, so that models are changed from one thread only.
     Without a loop (a script) everything happens at once.
     """
+
+    # Seconds between two tellings of progress: a page needs no more.
+    pause = 0.25
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix="astroml-work")
@@ -106,19 +125,30 @@ class Work:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def begin(self) -> None:
-        """Drop what was asked for before."""
+        """Stop and drop what was asked for before."""
         self._turn += 1
 
     def do(
         self,
-        call: Callable[[], Any],
+        call: Callable[[Progress], Any],
         *,
         then: Callable[[Any], Any],
         failed: Callable[[Exception], Any],
+        tell: Progress | None = None,
     ) -> None:
         """Run `call`, then hand its result to `then`, or its error to `failed`.
 
         Neither is called if there was a new `begin` since.
+
+        Parameters
+        ----------
+        call : callable
+            Gets a function ``progress(done, total)``, which it may call often; that raises
+            `Stopped` when the result is no longer wanted.
+        then, failed : callable
+            Called with the result, or with the error.
+        tell : callable, optional
+            Called with the progress from time to time.
         """
         turn = self._turn
 
@@ -128,31 +158,32 @@ class Work:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            _finish(call, then=then, failed=failed, stale=stale)
+            result, error = _caught(lambda: call(lambda _done, _total: None))
+            if not stale():
+                _settle(result, error, then=then, failed=failed)
             return
-        task = loop.create_task(self._later(call, then=then, failed=failed, stale=stale))
+        last = 0.0
+
+        def progress(done: int, total: int) -> None:
+            nonlocal last
+            if stale():
+                raise Stopped
+            if tell is not None and time.monotonic() - last > self.pause:
+                last = time.monotonic()
+                loop.call_soon_threadsafe(lambda: None if stale() else tell(done, total))
+
+        async def later() -> None:
+            result, error = await loop.run_in_executor(
+                self._threads,
+                lambda: (None, None) if stale() else _caught(lambda: call(progress)),
+            )
+            if not stale():
+                _settle(result, error, then=then, failed=failed)
+
+        task = loop.create_task(later())
         # The loop itself keeps only weak references.
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-    async def _later(
-        self,
-        call: Callable[[], Any],
-        *,
-        then: Callable[[Any], Any],
-        failed: Callable[[Exception], Any],
-        stale: Callable[[], bool],
-    ) -> None:
-        loop = asyncio.get_running_loop()
-
-        def run() -> tuple[Any, Exception | None]:
-            if stale():
-                return None, None
-            return _caught(call)
-
-        result, error = await loop.run_in_executor(self._threads, run)
-        if not stale():
-            _settle(result, error, then=then, failed=failed)
 
     def close(self) -> None:
         """Drop what waits and end the thread."""
@@ -179,15 +210,3 @@ def _settle(
         _, error = _caught(lambda: then(result))
     if error is not None:
         failed(error)
-
-
-def _finish(
-    call: Callable[[], Any],
-    *,
-    then: Callable[[Any], Any],
-    failed: Callable[[Exception], Any],
-    stale: Callable[[], bool],
-) -> None:
-    result, error = _caught(call)
-    if not stale():
-        _settle(result, error, then=then, failed=failed)

@@ -115,7 +115,7 @@ def detected(module, curves):
 def explainer(module, *, samples=8):
     """Return what a session hands to the inspector, over a module."""
 
-    def explain(sample, target, method):
+    def explain(sample, target, method, progress):
         if isinstance(sample, LightCurves):
             index = int(np.abs(sample.time[0] - target).argmin())
             start = max(0, index - 50)
@@ -128,7 +128,9 @@ def explainer(module, *, samples=8):
             index, name = index - start, f"t = {target:.4f} d"
         else:
             index, name = CLASSES.index(target), target
-        maps = attribute(module, sample.values, targets=index, method=method, samples=samples)
+        maps = attribute(
+            module, sample.values, targets=index, method=method, samples=samples, progress=progress
+        )
         return Attributions(
             ids=sample.ids,
             maps=maps,

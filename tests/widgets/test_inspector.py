@@ -175,9 +175,9 @@ def test_an_object_is_fetched_and_explained_once(sky):
     module, calls = Shape(24), []
     work = explainer(module)
 
-    def explain(sample, target, method):
+    def explain(sample, target, method, progress):
         calls.append(str(sample.ids[0]))
-        return work(sample, target, method)
+        return work(sample, target, method, progress)
 
     place = {name: i for i, name in enumerate(sky.ids)}
     widget = inspector(
@@ -217,10 +217,10 @@ def test_an_error_of_a_model_is_shown_and_the_next_object_works(sky):
     module = Shape(24)
     work = explainer(module)
 
-    def explain(sample, target, method):
+    def explain(sample, target, method, progress):
         if sample.ids[0] == "sim-1":
             raise ZeroDivisionError("by nothing")
-        return work(sample, target, method)
+        return work(sample, target, method, progress)
 
     place = {name: i for i, name in enumerate(sky.ids)}
     widget = inspector(
@@ -323,7 +323,9 @@ def test_a_million_rows_are_sampled_and_said_so(sky):
         found,
         kind="cutouts",
         fetch=lambda name: sky[0],
-        explain=lambda sample, target, method: explainer(module)(sample, "round", method),
+        explain=lambda sample, _, method, progress: explainer(module)(
+            sample, "round", method, progress
+        ),
         methods=["gradient"],
         bokehjs="served",
     )
@@ -368,9 +370,9 @@ def test_a_quick_map_is_refined_once(sky):
     def at(samples):
         work = explainer(module, samples=samples)
 
-        def explain(sample, target, method):
+        def explain(sample, target, method, progress):
             passes.append((str(sample.ids[0]), samples))
-            return work(sample, target, method)
+            return work(sample, target, method, progress)
 
         return explain
 

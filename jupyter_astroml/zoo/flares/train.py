@@ -490,7 +490,7 @@ def completeness(
         flares,
     )
     row_of = {name: i for i, name in enumerate(curves.ids)}
-    row = np.array([row_of[name] for name in flares["id"]])
+    row = np.array([row_of[name] for name in flares["id"]], dtype=int)
     peak = np.rint((np.asarray(flares["t_peak"]) - curves.time[row, 0]) / CADENCE_DAYS).astype(int)
     measured = np.isfinite(curves.values[row, np.clip(peak, 0, curves.values.shape[1] - 1)])
     calm = np.isin(np.asarray(simulation.stars["kind"])[row], _CALM)

@@ -204,6 +204,7 @@ class Builder:
                 }
             ),
         )
+        self._con.execute("CREATE INDEX by_did ON internal.products (did)")
         self._tap_schema()
         self._con.execute("CHECKPOINT")
         self._con.close()

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_astroml.core.errors import SettingsError
+
 from .app import Archive
 from .build import Builder, Product
 from .datalink import MEDIA, link
@@ -117,10 +119,22 @@ def cached(folder: Path, *, progress: Progress | None = None, plan: Plan | None 
     -------
     Path
         Folder of the demo sky.
+
+    Raises
+    ------
+    SettingsError
+        When the cache cannot be written.
     """
     from filelock import FileLock
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as err:
+        raise SettingsError(
+            f"The demo sky cannot be kept in {folder}",
+            cause=str(err),
+            remedy="set ASTROML_CACHE_DIR to a folder that can be written",
+        ) from err
     target = folder / f"demo_sky-{fingerprint(plan)}"
     with FileLock(folder / "demo_sky.lock"):
         if (target / "manifest.json").is_file():

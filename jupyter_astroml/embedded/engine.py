@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 MEMORY = "1GB"
 # DuckDB loses an interruption that comes between two statements, so it is repeated.
 _TICK_SECONDS = 0.05
-# A cutout looks its file up, and the same few fields are asked for again and again.
+# Looking a file up in the database takes longer than cutting it, so the first are kept at hand.
 _KEPT_PRODUCTS = 10_000
 _TEXTS = ("datatype", "arraysize", "xtype", "unit", "ucd", "utype", "description")
 _FLAGS = ("indexed", "principal", "std")
@@ -106,7 +106,8 @@ class Database:
         )
         _expose(self._con, self.tables.values(), base=base)
         _lock(self._con)
-        self._products: dict[str, Product] = {}
+        first = self._fetch("SELECT * FROM arc.internal.products LIMIT ?", [_KEPT_PRODUCTS])
+        self._products = {row[0]: _product(row) for row in first}
         self._known = adql.schema(_tree_of_names(self.tables))
 
     def close(self) -> None:
@@ -118,14 +119,7 @@ class Database:
         if did in self._products:
             return self._products[did]
         found = self._fetch("SELECT * FROM arc.internal.products WHERE did = ?", [did])
-        if not found:
-            return None
-        told = dict(zip(Product.__dataclass_fields__, found[0], strict=True))
-        told["headers"] = tuple((k, v) for k, v in json.loads(told["headers"]))
-        if len(self._products) >= _KEPT_PRODUCTS:
-            self._products.clear()
-        self._products[did] = Product(**told)
-        return self._products[did]
+        return _product(found[0]) if found else None
 
     def _fetch(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         cursor = self._con.cursor()
@@ -206,6 +200,12 @@ class Database:
             cursor.close()
         overflow = len(rows) > plan.maxrec or plan.maxrec == 0
         return _answer(plan, rows.slice(0, plan.maxrec), overflow=overflow)
+
+
+def _product(row: Sequence[Any]) -> Product:
+    told = dict(zip(Product.__dataclass_fields__, row, strict=True))
+    told["headers"] = tuple((k, v) for k, v in json.loads(told["headers"]))
+    return Product(**told)
 
 
 def _first(scope: Any) -> tuple[Scope | None, list[exp.Expr]]:

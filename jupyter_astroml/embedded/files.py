@@ -6,6 +6,7 @@ import stat
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from jupyter_astroml.core.errors import DataError
@@ -35,24 +36,26 @@ class Entry:
     member: str
     size: int
 
-    @property
+    # Thousands of entries are compared by name, so each name is cut out once.
+    @cached_property
     def name(self) -> str:
         """Name without folders."""
-        return PurePosixPath(self.member or self.path).name
+        return (self.member or self.path).rpartition("/")[2]
 
-    @property
-    def stem(self) -> str:
-        """Name without folders and ending."""
-        return self.name[: len(self.name) - len(self.ending)]
-
-    @property
+    @cached_property
     def ending(self) -> str:
         """Ending in lower case; ``.fits.gz`` counts as one."""
         lowered = self.name.lower()
         for ending in FITS:
             if lowered.endswith(ending):
                 return ending
-        return PurePosixPath(lowered).suffix
+        stem, dot, ending = lowered.rpartition(".")
+        return dot + ending if stem else ""
+
+    @cached_property
+    def stem(self) -> str:
+        """Name without folders and ending."""
+        return self.name[: len(self.name) - len(self.ending)]
 
     @property
     def media(self) -> str:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from jupyter_astroml.core.errors import ArchiveError, AstroMLError
 from jupyter_astroml.core.settings import settings
@@ -104,21 +104,19 @@ def start(
         command += ["--config", str(config)]
     if folder is not None:
         command += ["--", str(folder)]
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    )
-    told = _first_words(process, progress=progress)
+    # A file, and no pipe that would fill up and stop the child when nobody reads it.
+    with tempfile.TemporaryFile("w+") as said:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
+        )
+        told = _first_words(process, said, progress=progress)
     return Running(told["url"], told["pid"], process, told["instance"])
 
 
 def _first_words(
-    process: subprocess.Popen[str], *, progress: Callable[[str], None] | None
+    process: subprocess.Popen[str], said: IO[str], *, progress: Callable[[str], None] | None
 ) -> dict[str, Any]:
-    """Read what a child says until it serves: one JSON object a line."""
+    """Read what a child says until it serves: one JSON object a line; `said` is its complaints."""
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
     late = threading.Timer(START_SECONDS, process.kill)
     late.start()
@@ -135,9 +133,11 @@ def _first_words(
     finally:
         late.cancel()
     _end(process)
+    said.seek(0)
+    last = said.read()[-400:].strip().split("\n")[-1]
     raise ArchiveError(
         "The archive did not start",
-        cause=f"its process ended with code {process.returncode}",
+        cause=f"its process ended with code {process.returncode}: {last}",
         remedy="run python -m jupyter_astroml.embedded to see what it says",
     )
 

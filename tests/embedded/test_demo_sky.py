@@ -8,6 +8,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from jupyter_astroml.core.errors import SettingsError
 from jupyter_astroml.embedded import demo_sky
 from jupyter_astroml.embedded.engine import Database
 
@@ -180,3 +181,9 @@ def test_a_build_that_is_broken_off_leaves_nothing_that_looks_whole(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         demo_sky.cached(tmp_path, progress=stop, plan=SMALL)
     assert [p.name for p in tmp_path.iterdir()] == ["demo_sky.lock"]
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_its_setting(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="ASTROML_CACHE_DIR"):
+        demo_sky.cached(tmp_path / "file" / "cache", plan=SMALL)

@@ -67,12 +67,16 @@ def notebook(path, *sources):
 
 def run(open_lab, lab, name, what, *, more=""):
     notebook(lab.work / name, MAKE.format(folder=str(SKY), more=more, **what), "look")
+    return start(open_lab, name)
+
+
+def start(open_lab, name, *, seconds=60):
     page = open_lab(name)
     page.set_viewport_size({"width": 1440, "height": 1500})
     page.locator(".jp-NotebookPanel").wait_for()
     page.evaluate(READY)
     page.evaluate("void window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    has_run(cells(page).nth(1))
+    has_run(cells(page).nth(1), seconds=seconds)
     return page
 
 
@@ -146,3 +150,32 @@ def test_bokehjs_can_be_written_into_the_notebook_instead(open_lab, lab, seen):
     tap(page, "probability of the label", row)
     expect(selected(page)).to_have_value(f"sim-{row}")
     assert not [u for u in seen.failed if not u.startswith(lab.url)]
+
+
+DEMO = """
+import jupyter_astroml as aml
+rows = aml.archive("demo").query("SELECT TOP {n} * FROM demo.{table} {where}")
+run = aml.predict(rows, model="{model}", progress=False)
+look = aml.inspect(run)
+"""
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize(
+    ("table", "model", "where"),
+    [
+        ("galaxies", "galaxy_morphology", "ORDER BY mag_r"),
+        ("stars", "flares", "WHERE n_flares > 0 ORDER BY tmag"),
+    ],
+)
+def test_a_run_on_the_demo_sky_is_inspected(open_lab, lab, seen, shot, table, model, where):
+    name = f"demo-{table}.ipynb"
+    source = DEMO.format(n=24, table=table, model=model, where=where)
+    notebook(lab.work / name, source, "look")
+    page = start(open_lab, name, seconds=300)
+    words = widget(page).get_by_text("half of the attribution").first
+    expect(words).to_be_visible(timeout=60_000)
+    expect(widget(page).get_by_text("Refining")).to_have_count(0, timeout=60_000)
+    page.wait_for_timeout(500)
+    shot(f"inspector-demo-{table}")
+    assert not seen.failed

@@ -57,7 +57,7 @@ def attribute(
     method: str = "smoothgrad",
     signed: bool = True,
     samples: int = 50,
-    noise: float = 0.15,
+    noise: float | np.ndarray = 0.15,
     steps: int = 50,
     baseline: float | np.ndarray | None = None,
     patch: int | None = None,
@@ -87,7 +87,7 @@ def attribute(
         False gives magnitudes, the absolute value of the signed map.
     samples : int
         SmoothGrad: number of noisy copies of each object.
-    noise : float
+    noise : float or ndarray, shape (n,)
         SmoothGrad: standard deviation as a fraction of each object's range of values.
     steps : int
         Integrated gradients: nodes of the Gauss-Legendre rule between baseline and data.
@@ -130,8 +130,12 @@ def attribute(
         )
     values = checked_values(values)
     _positive(samples=samples, steps=steps, batch=batch)
-    if not (np.isfinite(noise) and noise >= 0):
-        raise DataError(f"'noise' is {noise!r}", remedy="give a fraction such as 0.15")
+    noise = np.asarray(noise, dtype=np.float64)
+    if noise.shape not in ((), (len(values),)) or not (np.isfinite(noise) & (noise >= 0)).all():
+        raise DataError(
+            f"'noise' is {noise.tolist()!r}",
+            remedy="give a fraction such as 0.15, or one an object",
+        )
     if len(values) == 0:
         return np.zeros(values.shape, dtype=np.float32)
     scores = Scores(module, checked_targets(targets, len(values)))
@@ -170,13 +174,14 @@ def _smoothgrad(
     scores: Scores,
     x: torch.Tensor,
     samples: int,
-    noise: float,
+    noise: np.ndarray,
     seed: int,
     batch: int,
     progress: Progress | None,
 ) -> torch.Tensor:
 
-    spread = noise * scores.tensor(_ranges(x.cpu().numpy()))
+    share = noise.reshape(-1, *[1] * (x.ndim - 1))
+    spread = scores.tensor(share * _ranges(x.cpu().numpy()))
     drawn = _Noise(tuple(x.shape[1:]), seed)
 
     def vary(copies: slice, rows: slice) -> torch.Tensor:

@@ -365,10 +365,10 @@ class LightCurveView:
             "raises": np.clip(drawn, 0, None),
             "lowers": np.clip(drawn, None, 0),
         }
-        place = float(time[min(int(attributions.targets[0]), len(time) - 1)])
+        target = min(int(attributions.targets[0]), len(time) - 1)
         for span in self.target:
-            span.update(location=place, visible=True)
-        return float(time.min()), float(time.max())
+            span.update(location=float(time[target]), visible=True)
+        return _interesting(time, np.abs(drawn), target)
 
     def _show_probability(
         self, curves: LightCurves, predictions: Predictions | None, index: int
@@ -418,6 +418,20 @@ class LightCurveView:
         self._signed = signed
         palette = solid_palette()
         self.mapper.palette = palette if signed else palette[len(palette) // 2 :]
+
+
+def _interesting(time: np.ndarray, weight: np.ndarray, target: int) -> tuple[float, float]:
+    """Return the part of the time axis in which nearly all of the attribution lies.
+
+    At least forty cadences on either side of the target, where there are so many.
+    """
+    near = [max(0, target - 40), min(len(time) - 1, target + 40)]
+    total = weight.sum()
+    if total > 0:
+        grown = np.cumsum(weight) / total
+        near += np.searchsorted(grown, [0.01, 0.99]).tolist()
+    inside = np.clip(near, 0, len(time) - 1)
+    return float(time[inside.min()]), float(time[inside.max()])
 
 
 def _height(flux: np.ndarray) -> tuple[float, float]:

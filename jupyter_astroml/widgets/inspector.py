@@ -224,12 +224,16 @@ class Inspector(ipw.VBox):
         notes = f"{self.scatter.describe()} {self.scatter.note()}"
         head = f"<b>{escaped(describe.predictions(self._predictions))}</b>"
         wrap = ipw.Layout(flex_flow="row wrap", align_items="center")
+        said: list[ipw.Widget] = [self.status, self.summary, self.line]
+        # Light curves stand high: the words fill the room beside them.
+        below, beside = ([], said) if self._kind == "light_curves" else (said, [])
         left = ipw.VBox(
             [
                 scatter,
                 ipw.HTML(f"<div style='font-size:11px;line-height:1.4'>{escaped(notes)}</div>"),
                 self.x,
                 self.y,
+                *beside,
             ],
             layout=ipw.Layout(width="336px"),
         )
@@ -239,9 +243,7 @@ class Inspector(ipw.VBox):
                 ipw.HBox([self.method, self.target], layout=wrap),
                 ipw.HBox([self.sign, self.opacity], layout=wrap),
                 view,
-                self.status,
-                self.summary,
-                self.line,
+                *below,
             ],
             layout=ipw.Layout(max_width="548px"),
         )
@@ -493,9 +495,7 @@ class Inspector(ipw.VBox):
         self.line.value = (
             f'<details><summary>Code</summary><pre tabindex="0">{escaped(line)}</pre></details>'
         )
-        spent = time.perf_counter() - begun
-        about = self._lines[self.method.value]
-        self._say(f"{about} ({spent:.2f} s)" if about != self.method.value else f"{spent:.2f} s")
+        self._say(f"{self._lines[self.method.value]} – {time.perf_counter() - begun:.2f} s")
 
     def _recolour(self) -> None:
         self.view.use_sign(signed=self.sign.value)

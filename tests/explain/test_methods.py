@@ -89,6 +89,15 @@ def test_smoothgrad_of_a_square_is_the_slope_at_the_mean_of_the_copies():
     np.testing.assert_allclose(maps, 2 * values + 2 * drawn.mean(0).numpy(), rtol=1e-6)
 
 
+def test_each_object_can_have_its_own_noise():
+    values = np.array([[1.0, 5.0], [1.0, 5.0]])
+    module = Weighted([[1.0, 1.0]], power=2)
+    options = {"targets": 0, "samples": 4, "seed": 3}
+    both = attribute(module, values, noise=np.array([0.25, 0.0]), **options)
+    np.testing.assert_array_equal(both[:1], attribute(module, values[:1], noise=0.25, **options))
+    np.testing.assert_allclose(both[1], 2 * values[1])
+
+
 def test_integrated_gradients_of_a_square_are_the_square():
     # Integral of 2(b + a(x-b)) da times (x-b) is x^2 - b^2.
     values = np.array([[3.0, -2.0]])
@@ -290,6 +299,7 @@ def test_no_object_gives_no_map():
         ({"samples": 0}, "'samples' is 0"),
         ({"noise": -0.1}, "'noise' is -0.1"),
         ({"noise": float("nan")}, "'noise' is nan"),
+        ({"noise": np.array([0.1, 0.2])}, "'noise' is"),
         ({"batch": 2.5}, "'batch' is 2.5"),
         ({"method": "occlusion", "patch": 17}, "does not fit in data of size 16"),
         ({"method": "occlusion", "patch": 2, "stride": 3}, "leaves gaps"),

@@ -28,6 +28,12 @@ from .tables import FOREIGN
 MAX_CHARACTERS = 16_000
 MAX_TOKENS = 2_000
 MAX_DEPTH = 40
+# DuckDB cannot be interrupted while it resolves names, which takes the cube of the depth of an
+# expression: a sum of 700 terms takes seconds, one of 200 a tenth of a second.
+MAX_LEVELS = 200
+# A chain of common tables, each of which names the one before it twice, doubles with every link;
+# DuckDB plans them all, and cannot be interrupted then.
+MAX_SOURCES = 64
 
 _AGGREGATES = {
     "COUNT": exp.Count,
@@ -219,14 +225,19 @@ def to_sql(tree: exp.Query) -> str:
     def rewritten(node: exp.Expr) -> exp.Expr:
         name = geometry.name_of(node)
         if name in geometry.FUNCTIONS:
-            return geometry.rewrite(node)
-        if name in SCALARS:
-            return _scalar(name, list(node.expressions))
-        if isinstance(node, exp.Literal) and not node.is_string and "." in node.this:
+            made = geometry.rewrite(node)
+        elif name in SCALARS:
+            made = _scalar(name, list(node.expressions))
+        elif isinstance(node, exp.Literal) and not node.is_string and "." in node.this:
             # DuckDB reads 0.1 as DECIMAL, whose products overflow; with an exponent it is DOUBLE.
             text = node.this
             return exp.Literal.number(text if "e" in text.lower() else f"{text}e0")
-        return node
+        else:
+            return node
+        # sqlglot does not look into what replaced a node: LOG inside ROUND would stay DuckDB's.
+        for child in list(made.iter_expressions()):
+            child.replace(child.transform(rewritten, copy=False))
+        return made
 
     try:
         # From the top, so that CONTAINS sees its POINT before that becomes a list.
@@ -338,7 +349,13 @@ def _unclear(err: SqlglotError, query: str) -> QueryError:
 
 
 def _check(tree: exp.Query, known: MappingSchema) -> None:
-    for node in tree.walk():
+    levels: dict[int, int] = {}
+    for node in tree.walk(bfs=True):
+        # Parents come first; AND and OR are flattened by DuckDB, so long chains of them are fine.
+        above = levels.get(id(node.parent), 0)
+        levels[id(node)] = above + (not isinstance(node, exp.Connector))
+        if levels[id(node)] > MAX_LEVELS:
+            raise QueryError("The query is nested too deeply")
         allowed = _NODES.get(type(node))
         if allowed is None:
             raise QueryError(f"{_name(node)} is not ADQL{_place_of(node)}")
@@ -351,6 +368,8 @@ def _check(tree: exp.Query, known: MappingSchema) -> None:
     tables = list(tree.find_all(exp.Table))
     for table in tables:
         _check_table(table, known, hidden)
+    if _sources(tree) > MAX_SOURCES:
+        raise QueryError(f"The query reads more than {MAX_SOURCES} tables, counted with repetition")
     named = {(t.db.lower(), t.name.lower()) for t in tables if t.db and not t.alias}
     for column in list(tree.find_all(exp.Column)):
         if column.db:
@@ -358,6 +377,28 @@ def _check(tree: exp.Query, known: MappingSchema) -> None:
             if (column.db.lower(), column.table.lower()) not in named:
                 raise QueryError(f"Unknown column {column.sql()[:120]}{_place_of(column)}")
             column.set("db", None)
+
+
+def _sources(tree: exp.Query) -> int:
+    """Count the tables of a query after every common table is replaced by what it stands for."""
+    common: dict[str, list[exp.CTE]] = {}
+    for cte in tree.find_all(exp.CTE):
+        common.setdefault(cte.alias_or_name.lower(), []).append(cte)
+    counted: dict[int, int] = {}
+
+    def size(node: exp.Expr) -> int:
+        if id(node) not in counted:
+            counted[id(node)] = 1  # what names itself is no table, and is refused later
+            inside = [
+                t for t in node.find_all(exp.Table) if t.find_ancestor(exp.CTE) in (None, node)
+            ]
+            counted[id(node)] = sum(
+                max((size(c) for c in common.get(t.name.lower(), ())), default=1) if not t.db else 1
+                for t in inside
+            )
+        return counted[id(node)]
+
+    return size(tree)
 
 
 def _name(node: exp.Expr) -> str:

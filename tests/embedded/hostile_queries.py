@@ -236,6 +236,8 @@ HEAVY = [
     "SELECT id FROM (" * 41 + "SELECT id FROM demo.sources" + ") AS t" * 41,
     "SELECT * FROM " + ", ".join(f"demo.sources AS s{i}" for i in range(600)),
     "SELECT " + " || ".join(["'x'"] * 1_200) + " FROM demo.sources",
+    "SELECT " + " + ".join(["ra"] * 900) + " FROM demo.sources",
+    "SELECT id FROM demo.sources WHERE 1 = " + " * ".join(["gmag"] * 400),
 ]
 
 # Odd, but they only read what is published, or end at the limit of time.
@@ -249,9 +251,20 @@ HARMLESS = [
     "SELECT COUNT(*) FROM demo.sources WHERE objclass = '''; DROP TABLE demo.sources; --'",
     "SELECT COUNT(*) FROM demo.sources WHERE objclass LIKE '%' || '/etc/passwd' || '%'",
     "SELECT COUNT(*) FROM demo.sources WHERE " + " AND ".join(["id > 1"] * 480),
-    "SELECT TOP 1 " + " + ".join(["z"] * 700) + " FROM demo.specz",
+    "SELECT TOP 1 " + " + ".join(["z"] * 190) + " FROM demo.specz",
     "SELECT TOP 1 1 / 0, SQRT(-1), LOG(0), ACOS(2) FROM demo.sources",
     "SELECT COUNT(*) FROM " + ", ".join(f"demo.sources AS s{i}" for i in range(40)),
+]
+
+HEAVY += [
+    # Each common table names the one before it twice: 2**12 joins.
+    "WITH a0 AS (SELECT id FROM demo.specz)"
+    + "".join(
+        f", a{i} AS (SELECT x.id FROM a{i - 1} AS x JOIN a{i - 1} AS y ON x.id = y.id)"
+        for i in range(1, 13)
+    )
+    + " SELECT COUNT(*) FROM a12",
+    "SELECT COUNT(*) FROM " + ", ".join(f"demo.sources AS s{i}" for i in range(200)),
 ]
 
 ALL = [*OUT_OF_THE_TABLES, *OTHER_DIALECTS, *MALFORMED, *HEAVY]

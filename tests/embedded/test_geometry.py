@@ -145,6 +145,8 @@ def test_areas_are_those_of_spherical_geometry(value, text, area):
         ("CONTAINS(POINT(359.9, 0), BOX(0, 0, 1, 1))", 1),
         ("CONTAINS(POINT(0.1, 0), BOX(360, 0, 1, 1))", 1),
         ("COORD1(POINT(12, 34))", 12),
+        ("DISTANCE(COORD1(POINT(1, 2)), LOG(EXP(2)), 1, 3)", pytest.approx(1)),
+        ("CONTAINS(POINT(COORD2(POINT(5, 10)), 0), BOX(LOG(EXP(10)), 0, SQRT(ABS(-1)), 1))", 1),
         ("COORD2(POINT('ICRS', 12, 34))", 34),
     ],
 )

@@ -9,13 +9,15 @@ from typing import Any
 
 from jupyter_astroml.core.jobs import Block, Engine, Job
 
-_FEW = 4
-_MORE = 32
+# The network works on micro-batches of this many; a block is best a whole number of them.
+_MICRO_BATCH = 32
 _MOST = 4096
 # Samples that travel with their block pass through the scheduler and wait in memory.
 _MOST_BYTES = 8 << 20
-# Below this many objects a measurement costs more than it saves.
-_WORTH_MEASURING = 64
+# A block that is timed should take this part of what a block is to take, or more.
+_LONG_ENOUGH = 0.4
+# The measurement may take about this part of the whole work.
+_SHARE = 8
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,12 @@ class BlockSize:
     ----------
     objects : int
         Objects in a block.
-    seconds_per_object : float or None
-        On one worker; None where nothing was measured.
+    seconds_per_object : float
+        On one worker.
     """
 
     objects: int
-    seconds_per_object: float | None = None
+    seconds_per_object: float
 
 
 def fit_block_size(engine: Engine, job: Job, data: Any, *, seconds: float = 0.2) -> BlockSize:
@@ -39,8 +41,9 @@ def fit_block_size(engine: Engine, job: Job, data: Any, *, seconds: float = 0.2)
 
     A block should be long enough to hide the scheduler (0.01 s) and the overhead of a batch, and
     short enough that a cancel, a lost worker or another user's turn costs little.
-    A few objects are run through the engine, in two sizes: the difference is free of what each
-    block costs whatever its size, and the first call, in which the model is loaded, is not counted.
+    A few objects are run through the engine, more and more until they take long enough to be timed.
+    The first one, for which the model is loaded, does not count; the last size is timed twice,
+    because another worker may have to load the model too, or somebody else may use the machine.
 
     Parameters
     ----------
@@ -60,17 +63,21 @@ def fit_block_size(engine: Engine, job: Job, data: Any, *, seconds: float = 0.2)
     """
     n = len(data)
     most = max(1, min(_MOST, _MOST_BYTES // _bytes_per_object(data)))
-    if n < _WORTH_MEASURING:
-        return BlockSize(min(most, max(1, n // 4)))
-    _timed(engine, job, data[:_FEW])
-    few = _timed(engine, job, data[:_FEW])
-    more = _timed(engine, job, data[_FEW : _FEW + _MORE])
-    each = (more - few) / (_MORE - _FEW)
-    if each <= 0:
-        each = more / _MORE
-    objects = max(1, min(most, int(seconds / each)))
-    # Whole micro-batches of 32 leave no small rest in each block.
-    return BlockSize(objects - objects % 32 if objects > 32 else objects, each)
+    _timed(engine, job, data[:1])
+    size, limit = min(2, n), max(1, min(most, n // _SHARE))
+    took = _timed(engine, job, data[:size])
+    while took < _LONG_ENOUGH * seconds and size < limit:
+        size = min(4 * size, limit)
+        took = _timed(engine, job, data[:size])
+    each = min(took, _timed(engine, job, data[:size])) / size
+    return BlockSize(max(1, min(most, _whole(seconds / each))), each)
+
+
+def _whole(objects: float) -> int:
+    """Round to whole micro-batches, where that changes the time by less than half."""
+    if objects < _MICRO_BATCH / 1.5:
+        return int(objects)
+    return max(1, round(objects / _MICRO_BATCH)) * _MICRO_BATCH
 
 
 def _timed(engine: Engine, job: Job, data: Any) -> float:

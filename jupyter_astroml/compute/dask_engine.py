@@ -5,8 +5,8 @@ What Dask does not promise is done here.
 - The number of blocks in flight is bounded, so that memory stays flat and other users of the
   cluster get their turn.
 - When a worker dies, Dask blames every task that the worker held.
-  A block that saw two deaths is set aside, and when nothing else of ours is in flight it is run
-  alone; if it kills again it is halved, until the objects that do it stand alone.
+  Those blocks are set aside, and when nothing else of ours is in flight each is run alone; if it
+  kills again it is halved, until the objects that do it stand alone.
 - Cancelling a future frees its place in the queue at once, but a task that runs cannot be
   interrupted: a worker is free after the block that it is at, and blocks are short for that reason.
 """
@@ -40,8 +40,9 @@ if TYPE_CHECKING:
 
 Prepare = Callable[[Job, Any], Any]
 
-# A block that saw so many deaths is suspected of them.
-SUSPECT_AFTER = 2
+# A block that saw so many deaths is suspected of them.  Workers of our own have no other reason to
+# die; those of a big cluster come and go, and running suspects alone holds up all of it.
+SUSPECT_AFTER_OWN, SUSPECT_AFTER = 1, 2
 # Suspects are run alone, and everything else waits; so they are collected, but not without end.
 MOST_SUSPECTS = 8
 # So many suspects in a row without one surviving object: it is not the data.
@@ -69,7 +70,7 @@ class Dask:
         Number of processes of our own cluster; 0 takes one for each core that we may use.
         Not used with `cluster`.
     window : int
-        Blocks in flight for each worker.
+        Blocks in flight for each worker; half as many more may be on their way back.
     dashboard : bool
         Serve Dask's dashboard of our own cluster on a free port of the loopback.
         Everybody with an account on this machine can read it.
@@ -145,10 +146,8 @@ class Dask:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 GiB"}):
             return client.submit(_on_worker, *task, key=key, pure=False)
 
-    def _mend(self) -> None:
-        own = self._own
-        if own is not None:
-            own.mend()
+    def _trust(self) -> int:
+        return SUSPECT_AFTER_OWN if self._own else SUSPECT_AFTER
 
     def _in_flight(self, client: Client) -> int:
         """How many blocks keep the cluster busy, as it is now."""
@@ -217,9 +216,14 @@ class _ClosedError(Exception):
 
 @dataclass(eq=False)
 class _Attempt:
+    """A block on its way: computed first (`computed`), then fetched (`found`), unless it failed."""
+
     block: Block
     future: Future
     deaths: int
+    computed: bool = False
+    found: Predictions | None = None
+    error: BaseException | None = None
 
 
 class _Flight:
@@ -234,8 +238,9 @@ class _Flight:
         self._window, self._window_asked = 0, float("-inf")
         self._name = f"astroml-{uuid4().hex[:12]}"
         self._count = 0
-        self._flying: dict[Any, _Attempt] = {}
-        self._landed: SimpleQueue[Future | None] = SimpleQueue()
+        self._flying: dict[str, _Attempt] = {}
+        # Names of what was computed or has arrived; None wakes up whoever waits.
+        self._news: SimpleQueue[str | None] = SimpleQueue()
         self._suspects: deque[Block] = deque()
         self._alone = False
         self._deaths_left = 0
@@ -252,7 +257,7 @@ class _Flight:
     def close(self) -> None:
         """Cancel what is in flight; a worker is free after the block that it is at."""
         self._closed.set()
-        self._landed.put(None)
+        self._news.put(None)
         self._cancel()
 
     def _go(self) -> Iterator[tuple[Block, Predictions]]:
@@ -265,7 +270,7 @@ class _Flight:
                     attempt, found = self._land()
                     if found is not None:
                         yield attempt.block, found
-                    elif attempt.deaths < SUSPECT_AFTER:
+                    elif attempt.deaths < self._engine._trust():
                         self._send(attempt.block, deaths=attempt.deaths)
                     else:
                         self._suspects.append(attempt.block)
@@ -287,69 +292,81 @@ class _Flight:
             with suppress(OSError, TimeoutError):
                 self._window = self._engine._in_flight(self._client)
             self._window_asked = time.monotonic()
-        while (
-            not self._exhausted
-            and len(self._suspects) < MOST_SUSPECTS
-            and len(self._flying) < max(1, self._window)
-        ):
+        while not self._exhausted and len(self._suspects) < MOST_SUSPECTS and self._room():
             block = next(self._blocks, None)
             if block is None:
                 self._exhausted = True
             else:
                 self._send(block, deaths=0)
 
+    def _room(self) -> bool:
+        """Whether a place is free, and answers do not pile up faster than they can be fetched."""
+        window = max(1, self._window)
+        computing = sum(not attempt.computed for attempt in self._flying.values())
+        return computing < window and len(self._flying) < window + (window + 1) // 2
+
     def _send(self, block: Block, *, deaths: int) -> None:
-        self._count += 1
-        key = f"{self._name}-{block.index}-{self._count}"
         from distributed.client import ClosedClientError
 
+        self._count += 1
+        key = f"{self._name}-{block.index}-{self._count}"
         try:
             future = self._engine._submit(self._client, self._job, block.data, key=key)
         except (ClosedClientError, OSError) as err:
             raise _gone() from err
         self._flying[key] = _Attempt(block, future, deaths)
-        future.add_done_callback(self._landed.put)
+        future.add_done_callback(lambda _: self._news.put(key))
 
     def _land(self) -> tuple[_Attempt, Predictions | None]:
         """Wait for one block; None instead of its answers when its worker died."""
-        attempt = self._next_landed()
-        # Its place is free now; filling it must not wait until the answers are here.
-        self._refill()
-        err = self._outcome(attempt.future)
-        if isinstance(err, Predictions):
-            return attempt, err
-        deaths = _deaths(err)
-        if deaths == 0:
+        while True:
+            key = self._next_news()
+            attempt = self._flying.get(key)
+            if attempt is None:
+                continue
+            if not attempt.computed:
+                attempt.computed = True
+                # Answers are fetched while others are waited for: a far or busy cluster takes
+                # its time, and one after the other would be the limit of the whole run.
+                self._client.loop.add_callback(self._fetch, key, attempt)
+                self._refill()
+                continue
+            del self._flying[key]
+            self._refill()
+            if attempt.error is not None:
+                self._count_deaths(attempt, attempt.error)
+            return attempt, attempt.found
+
+    async def _fetch(self, key: str, attempt: _Attempt) -> None:
+        """Wait for the answers, or the error; runs in the client's own loop."""
+        try:
+            # Should the worker die now, with the answers, then the block is computed again.
+            attempt.found = await attempt.future
+        except BaseException as err:  # noqa: BLE001 - it is told apart where the results are awaited
+            attempt.error = err
+        self._news.put(key)
+
+    def _count_deaths(self, attempt: _Attempt, err: BaseException) -> None:
+        """Count deaths; raise whatever else went wrong."""
+        from distributed import CancelledError, KilledWorker
+
+        if isinstance(err, CancelledError):
+            if self._closed.is_set():
+                raise _ClosedError
+            raise _gone() from err
+        if not isinstance(err, KilledWorker):
             told = as_run_error(attempt.block.index, err)
             if told is err:
                 raise told
             raise told from err
-        attempt.deaths += deaths
-        self._engine._mend()
-        return attempt, None
+        attempt.deaths += err.allowed_failures + 1
 
-    def _outcome(self, future: Future) -> Predictions | BaseException:
-        from distributed import CancelledError, KilledWorker
-
-        while True:
-            if future.cancelled():
-                if self._closed.is_set():
-                    raise _ClosedError
-                raise _gone()
-            err = None if future.status == "finished" else future.exception()
-            if err is not None:
-                return err
-            # The worker may die with its result before we have it; then the block runs again.
-            with suppress(CancelledError, KilledWorker):
-                return future.result()
-
-    def _next_landed(self) -> _Attempt:
+    def _next_news(self) -> str:
         seen_workers = time.monotonic()
         while True:
             try:
-                future = self._landed.get(timeout=_POLL_SECONDS)
+                key = self._news.get(timeout=_POLL_SECONDS)
             except Empty:
-                self._engine._mend()
                 if self._some_worker():
                     seen_workers = time.monotonic()
                 elif time.monotonic() - seen_workers > self._engine._patience:
@@ -361,9 +378,8 @@ class _Flight:
                 continue
             if self._closed.is_set():
                 raise _ClosedError
-            attempt = self._flying.pop(future.key, None) if future is not None else None
-            if attempt is not None:
-                return attempt
+            if key is not None:
+                return key
 
     def _some_worker(self) -> bool:
         try:
@@ -391,10 +407,21 @@ class _Flight:
             yield block, found
         self._alone = False
 
-    def _narrowed(self, index: int, data: Any) -> Predictions:
-        """Halve what kills its worker until the objects that do it stand alone."""
-        # One object is asked twice: a machine may kill a process for reasons of its own.
-        for _ in range(2 if len(data) == 1 else 1):
+    def _narrowed(self, index: int, data: Any, *, guilty: bool = False) -> Predictions:
+        """Halve what kills its worker until the objects that do it stand alone.
+
+        Parameters
+        ----------
+        index : int
+            Of the block.
+        data : References or Samples
+            The block or a part of it.
+        guilty : bool
+            The whole killed and the other half survived: this half need not be seen to kill.
+        """
+        # A machine may kill a process for reasons of its own: of one object, one death is no proof.
+        asks = (2 if len(data) == 1 else 1) - guilty
+        for _ in range(asks):
             if self._deaths_left <= 0:
                 return failed(data, NOT_NARROWED)
             self._send(Block(index, data), deaths=0)
@@ -405,9 +432,10 @@ class _Flight:
         if len(data) == 1:
             return failed(data, KILLS)
         middle = len(data) // 2
-        halves = [self._narrowed(index, data[:middle]), self._narrowed(index, data[middle:])]
-        meta = next((h.meta for h in halves if h.meta), {})
-        return replace(join(halves), meta=meta)
+        first = self._narrowed(index, data[:middle])
+        innocent = not np.isin(first.status, [KILLS, NOT_NARROWED]).any()
+        second = self._narrowed(index, data[middle:], guilty=innocent)
+        return replace(join([first, second]), meta=first.meta or second.meta)
 
     def _cancel(self) -> None:
         """Cancel without waiting, so that any thread may do it, the client's own included."""
@@ -431,10 +459,3 @@ def _gone() -> RunError:
         cause="it closed the connection or cancelled our work",
         remedy="blocks that arrived are kept: start the cluster and resume the run",
     )
-
-
-def _deaths(err: BaseException | None) -> int:
-    """How many workers died with the task; 0 for an error that the task raised itself."""
-    from distributed import KilledWorker
-
-    return err.allowed_failures + 1 if isinstance(err, KilledWorker) else 0

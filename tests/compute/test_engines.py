@@ -84,9 +84,10 @@ def test_dask_holds_no_more_blocks_than_its_window(cluster_engine, make_job, log
     # A consumer that is slow must not let results or blocks pile up.
     time.sleep(1.0)
     begun = len(performs.notes(log))
-    assert begun <= 10 + 2 * 2 + 1
+    # Two for each of two workers, half as many on their way back, and one in hand.
+    assert begun <= 10 + 4 + 2 + 1
     assert sum(1 for _ in results) == 50
-    assert peak[0] <= 2 * 2 + 2
+    assert peak[0] <= 4 + 2 + 2
 
 
 def test_closing_frees_the_workers_within_a_block(cluster_engine, make_job, make_blocks, log):
@@ -154,9 +155,9 @@ def test_a_worker_that_dies_of_a_block_once_is_given_another_chance(
 def test_objects_that_kill_their_worker_are_blamed_and_the_rest_complete(
     cluster_engine, make_job, make_blocks
 ):
-    blocks = make_blocks(64, 16)
+    blocks = make_blocks(32, 8)
     want = collected(Here(performs.answers), make_job(), blocks)
-    poison = ["o00021", "o00050"]
+    poison = ["o00010", "o00023"]
     got = collected(cluster_engine, make_job(poison=poison), blocks)
     blamed = {name: why for name, why in got.failures().items() if "its worker died" in why}
     assert sorted(blamed) == poison
@@ -170,11 +171,13 @@ def test_a_poisoned_object_alone_in_its_block_is_blamed(cluster_engine, make_job
 
 
 def test_when_every_object_kills_its_worker_the_run_ends_with_a_clear_error(
-    cluster_engine, make_job, make_blocks
+    cluster_engine, make_job, make_blocks, monkeypatch
 ):
-    job = make_job(poison=performs.references(10).ids.tolist())
+    # Three suspects prove as much as one, and take three times as long.
+    monkeypatch.setattr("jupyter_astroml.compute.dask_engine.HOPELESS_AFTER", 1)
+    job = make_job(poison=performs.references(4).ids.tolist())
     with pytest.raises(RunError, match="whatever they are given"):
-        collected(cluster_engine, job, make_blocks(10, 2))
+        collected(cluster_engine, job, make_blocks(4, 2))
 
 
 @pytest.mark.parametrize("place", ["here", "dask"])

@@ -142,7 +142,9 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
             )
 
     if set(bands) >= set(contract.bands):
-        values = values[:, [bands.index(b) for b in contract.bands]]
+        order = [bands.index(b) for b in contract.bands]
+        if order != list(range(len(bands))):
+            values = values[:, order]
     elif len(bands) == len(contract.bands):
         fit.note(everyone, OUTSIDE, f"bands {','.join(bands)}, not {','.join(contract.bands)}")
     else:

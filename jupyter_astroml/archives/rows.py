@@ -38,7 +38,8 @@ def references(
     kind : {"", "cutouts", "light_curves"}
         Empty takes what the rows say, else what the files turn out to be.
     bands, flux_unit
-        Names of the planes and unit of the values, where neither rows nor files say.
+        Names of the planes and unit of the values, where you know better than rows and files:
+        ``bands=("i", "r", "g")`` for colour pictures of SDSS.
 
     Returns
     -------
@@ -64,8 +65,8 @@ def references(
             remedy="select id or obs_publisher_did too",
         )
     formats = _texts(rows, "access_format")
-    unit = _only(rows, "flux_unit") or flux_unit
-    named = _only(rows, "bands")
+    unit = flux_unit or _only(rows, "flux_unit")
+    named = ",".join(bands) or _only(rows, "bands")
     return References(
         ids=ids,
         urls=urls,
@@ -74,7 +75,7 @@ def references(
         ra=_first(_numbers(rows, name, "deg") for name in ("ra", "s_ra")),
         dec=_first(_numbers(rows, name, "deg") for name in ("dec", "s_dec")),
         size_arcsec=None if size is None else angle(size, "arcsec", name="size"),
-        bands=tuple(named.replace(" ", "").split(",")) if named else tuple(bands),
+        bands=tuple(named.replace(" ", "").split(",")) if named else (),
         flux_unit=unit,
         pixel_scale=_numbers(rows, "pixel_scale", "arcsec"),  # type: ignore[arg-type]
         meta=dict(rows.meta.get("astroml", {})),

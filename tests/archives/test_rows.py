@@ -38,6 +38,11 @@ def test_what_rows_say_of_bands_and_unit_is_kept():
     assert (found.bands, found.flux_unit) == (("i", "r", "g"), "picture")
 
 
+def test_what_a_user_says_of_bands_beats_the_rows():
+    found = references(rows(bands=["R,G,B"] * 2), bands=("i", "r", "g"))
+    assert found.bands == ("i", "r", "g")
+
+
 def test_obscore_rows_tell_their_kind():
     assert references(rows(dataproduct_type=["timeseries"] * 2)).kind == "light_curves"
 

@@ -283,7 +283,8 @@ def _grid(curves: LightCurves, i: int, length: int) -> _Grid:
         values=np.interp(grid, at, flux[finite]),
         place=place,
         cadence=cadence,
-        filled=1.0 - len(np.unique(at)) / len(grid),
+        # `at` never decreases, so its different values can be counted without sorting.
+        filled=1.0 - (1 + np.count_nonzero(np.diff(at))) / len(grid),
     )
 
 

@@ -208,6 +208,8 @@ def detrended(time: np.ndarray, flux: np.ndarray, *, width: int = 193) -> np.nda
     -------
     ndarray, shape (t,), in the unit of the flux
     """
+    from scipy.ndimage import median_filter
+
     if len(flux) < 3:
         return np.zeros(len(flux))
     steps = np.diff(time)
@@ -224,9 +226,8 @@ def detrended(time: np.ndarray, flux: np.ndarray, *, width: int = 193) -> np.nda
     knots = np.arange(0, len(even) + _STEP, _STEP)
     padded = np.pad(even, half, mode="reflect")
     padded = np.pad(padded, (0, int(knots[-1]) + 1 - len(even)), mode="edge")
-    medians = np.median(
-        np.lib.stride_tricks.sliding_window_view(padded, 2 * half + 1)[::_STEP], axis=1
-    )
+    # All of them by the sliding sort of scipy take a third of the time of every eighth by numpy.
+    medians = median_filter(padded, size=2 * half + 1)[half : len(padded) - half : _STEP]
     return flux - np.interp(at, knots, medians)
 
 

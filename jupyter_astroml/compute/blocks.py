@@ -14,6 +14,8 @@ _MICRO_BATCH = 32
 _MOST = 4096
 # Samples that travel with their block pass through the scheduler and wait in memory.
 _MOST_BYTES = 8 << 20
+# Blocks of one object with which the workers are warmed up.
+_WARM = 8
 # A block that is timed should take this part of what a block is to take, or more.
 _LONG_ENOUGH = 0.4
 # The measurement may take about this part of the whole work.
@@ -42,8 +44,8 @@ def fit_block_size(engine: Engine, job: Job, data: Any, *, seconds: float = 0.2)
     A block should be long enough to hide the scheduler (0.01 s) and the overhead of a batch, and
     short enough that a cancel, a lost worker or another user's turn costs little.
     A few objects are run through the engine, more and more until they take long enough to be timed.
-    The first one, for which the model is loaded, does not count; the last size is timed twice,
-    because another worker may have to load the model too, or somebody else may use the machine.
+    The first blocks, for which workers load the model, do not count; the last size is timed twice,
+    because somebody else may use the machine.
 
     Parameters
     ----------
@@ -63,7 +65,7 @@ def fit_block_size(engine: Engine, job: Job, data: Any, *, seconds: float = 0.2)
     """
     n = len(data)
     most = max(1, min(_MOST, _MOST_BYTES // _bytes_per_object(data)))
-    _timed(engine, job, data[:1])
+    _timed(engine, job, *[data[:1]] * min(_WARM, max(1, n // _SHARE)))
     size, limit = min(2, n), max(1, min(most, n // _SHARE))
     took = _timed(engine, job, data[:size])
     while took < _LONG_ENOUGH * seconds and size < limit:
@@ -80,9 +82,9 @@ def _whole(objects: float) -> int:
     return max(1, round(objects / _MICRO_BATCH)) * _MICRO_BATCH
 
 
-def _timed(engine: Engine, job: Job, data: Any) -> float:
+def _timed(engine: Engine, job: Job, *parts: Any) -> float:
     begin = time.perf_counter()
-    results = engine.run(job, iter([Block(0, data)]))
+    results = engine.run(job, iter([Block(i, data) for i, data in enumerate(parts)]))
     with closing(results):  # type: ignore[type-var]
         for _ in results:
             pass

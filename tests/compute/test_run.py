@@ -13,6 +13,7 @@ from pathlib import Path
 import compute_performs as performs
 import numpy as np
 import pytest
+import zarr
 
 from jupyter_astroml.compute.run import Run, runs
 from jupyter_astroml.core.errors import AstroMLError, DataError, RunError
@@ -90,6 +91,30 @@ def test_answers_come_back_in_the_order_of_the_objects_whatever_order_they_arriv
     assert got.meta["a"] == 1
     at = run.progress()
     assert (at.done, at.total, at.failed, at.finished) == (50, 50, 5, True)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.arange(24, dtype=">f8").reshape(2, 3, 4),
+        np.arange(6, dtype=np.int16).reshape(2, 3)[:, ::-1],
+        np.array([[True, False], [False, True]]),
+        np.zeros((2, 0), dtype=np.float32),
+        np.full((2, 5), np.nan, dtype=np.float16),
+        np.arange(2, dtype=np.uint8),
+    ],
+    ids=lambda v: f"{v.dtype} {v.shape}",
+)
+def test_dense_answers_are_zarr_arrays_that_anybody_can_read(tmp_path, make_job, values):
+    made = Run.create(tmp_path / "run", job=make_job(), data=performs.references(2), block_size=2)
+    block = made.block(0)
+    made.add(block, Predictions(block.data.ids, ["ok"] * 2, {}, arrays={"x": values}))
+    stored = zarr.open_group(made.folder / "blocks/00000/arrays.zarr", mode="r")
+    assert stored.metadata.zarr_format == 3
+    assert np.array_equal(stored["x"][...], values, equal_nan=values.dtype.kind == "f")
+    got = Run.open(made.folder).predictions().arrays["x"]
+    assert got.dtype == values.dtype.newbyteorder("=")
+    assert np.array_equal(got, values, equal_nan=values.dtype.kind == "f")
 
 
 def test_a_run_without_answers_is_empty_and_says_so(run):

@@ -36,7 +36,8 @@ def unseen(galaxy_zoo):
     ]
     from astropy.table import vstack
 
-    rows = vstack([p[[str(i) not in seen for i in p["id"]]][:30] for p in parts])
+    fresh = [p[[str(i) not in seen for i in p["id"]]][:30] for p in parts]
+    rows = vstack(fresh, metadata_conflicts="silent")
     rows.meta = parts[0].meta
     return rows
 

@@ -264,7 +264,7 @@ def probabilities(path: Path, features: np.ndarray, *, names: Sequence[str]) -> 
             remedy="run: python -m jupyter_astroml.zoo.galaxy_morphology.train --help",
         )
     forest = RandomForestClassifier(
-        n_estimators=300, min_samples_leaf=2, class_weight="balanced", random_state=0
+        n_estimators=200, min_samples_leaf=2, class_weight="balanced_subsample", random_state=0
     )
     forest.fit(known, classes)
     found = np.zeros((len(features), len(labels)))

@@ -43,9 +43,9 @@ def test_links_to_files_lead_somewhere(path):
 def test_no_file_names_a_path_of_one_machine():
     import subprocess
 
-    words = r"/work/|/farm/|/root/[.]"
+    words = "|".join(f"/{place}" for place in ("work/", "farm/", "root/[.]"))
     found = subprocess.run(
-        ["git", "grep", "-nIE", words, "--", ".", ":!tests/test_docs.py"],
+        ["git", "grep", "-nIE", words, "--", "."],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -236,10 +236,12 @@ def test_the_block_size_fits_the_time_that_an_object_takes(references):
     )
     job = Job("predict", NAME, "")
     found = fit_block_size(Here(timed), job, many, seconds=0.2)
-    # 0.2 s are some 36 objects of 5 ms, and whole micro-batches are 32.
-    assert found.objects == 32
-    assert 0.004 < found.seconds_per_object < 0.009
-    assert fit_block_size(Here(timed), job, many, seconds=0.04).objects in (2, 3, 4)
+    # 5 ms an object: never less than that, and so never more than 40 objects in 0.2 s.
+    assert found.seconds_per_object >= 0.005
+    assert found.objects <= 40
+    less = fit_block_size(Here(timed), job, many, seconds=0.04)
+    assert 1 <= less.objects <= 8
+    assert less.objects < found.objects
     assert fit_block_size(Here(timed), job, many[:3]).objects >= 1
 
 

@@ -223,7 +223,7 @@ def test_a_notebook_keeps_its_number_of_torch_threads(job, pixels, monkeypatch):
 def timed(job: Job, data: References) -> Predictions:
     import time
 
-    time.sleep(0.005 * len(data))
+    time.sleep(0.05 + 0.01 * len(data))
     return Predictions(ids=data.ids, status=np.full(len(data), "ok"), columns={})
 
 
@@ -235,14 +235,13 @@ def test_the_block_size_fits_the_time_that_an_object_takes(references):
         kind="cutouts",
     )
     job = Job("predict", NAME, "")
-    found = fit_block_size(Here(timed), job, many, seconds=0.2)
-    # 5 ms an object: never less than that, and so never more than 40 objects in 0.2 s.
-    assert found.seconds_per_object >= 0.005
-    assert found.objects <= 40
-    less = fit_block_size(Here(timed), job, many, seconds=0.04)
-    assert 1 <= less.objects <= 8
-    assert less.objects < found.objects
-    assert fit_block_size(Here(timed), job, many[:3]).objects >= 1
+    found = fit_block_size(Here(timed), job, many, seconds=0.4)
+    # 0.4 s are 40 objects of 10 ms, whatever each block costs beside; whole micro-batches are 32.
+    # A busy machine may stretch each time, so the bounds are wide.
+    assert 0.005 < found.seconds_per_object < 0.02
+    assert 20 <= found.objects <= 64
+    assert fit_block_size(Here(timed), job, many, seconds=0.1).objects < found.objects
+    assert fit_block_size(Here(timed), job, many[:3]).objects == 1
 
 
 def instant(job: Job, data: Cutouts) -> Predictions:

@@ -241,7 +241,7 @@ def test_the_block_size_fits_the_time_that_an_object_takes(references):
     assert 0.005 < found.seconds_per_object < 0.02
     assert 20 <= found.objects <= 64
     assert fit_block_size(Here(timed), job, many, seconds=0.1).objects < found.objects
-    assert fit_block_size(Here(timed), job, many[:3]).objects == 1
+    assert 1 <= fit_block_size(Here(timed), job, many[:3]).objects <= 3
 
 
 def instant(job: Job, data: Cutouts) -> Predictions:

@@ -16,7 +16,7 @@ _MOST = 4096
 _MOST_BYTES = 8 << 20
 # Blocks of one object with which the workers are warmed up.
 _WARM = 8
-# A block that is timed should take this part of what a block is to take, or more.
+# Two sizes are compared; the time between them should be this part of what a block is to take.
 _LONG_ENOUGH = 0.4
 # The measurement may take about this part of the whole work.
 _SHARE = 8
@@ -43,8 +43,10 @@ def fit_block_size(engine: Engine, job: Job, data: Any, *, seconds: float = 0.2)
 
     A block should be long enough to hide the scheduler (0.01 s) and the overhead of a batch, and
     short enough that a cancel, a lost worker or another user's turn costs little.
-    A few objects are run through the engine, more and more until they take long enough to be timed.
-    The first blocks, for which workers load the model, do not count; the last size is timed twice,
+    A few objects are run through the engine, then more and more.  What an object takes is told by
+    the *difference* of two sizes: messages, a request to an archive and the start of a network cost
+    each block the same, and a block of two looks slow for them.  The first blocks, for which
+    workers load the model, do not count; both sizes are timed twice and the shorter time counts,
     because somebody else may use the machine.
 
     Parameters
@@ -64,20 +66,26 @@ def fit_block_size(engine: Engine, job: Job, data: Any, *, seconds: float = 0.2)
         If the job cannot be run at all, which is good to know before a run is made.
     """
     n = len(data)
-    most = max(1, min(_MOST, _MOST_BYTES // _bytes_per_object(data)))
+    most = max(1, min(_MOST, n, _MOST_BYTES // _bytes_per_object(data)))
     _timed(engine, job, *[data[:1]] * min(_WARM, max(1, n // _SHARE)))
-    size, limit = min(2, n), max(1, min(most, n // _SHARE))
-    took = _timed(engine, job, data[:size])
-    while took < _LONG_ENOUGH * seconds and size < limit:
-        size = min(4 * size, limit)
-        took = _timed(engine, job, data[:size])
-    each = min(took, _timed(engine, job, data[:size])) / size
+    small, large = 1, min(4, most)
+    limit = max(large, min(most, n // _SHARE))
+    before, took = _timed(engine, job, data[:small]), _timed(engine, job, data[:large])
+    while took - before < _LONG_ENOUGH * seconds and large < limit:
+        small, before = large, took
+        large = min(4 * large, limit)
+        took = _timed(engine, job, data[:large])
+    before = min(before, _timed(engine, job, data[:small]))
+    took = min(took, _timed(engine, job, data[:large]))
+    if large == small or took <= before:
+        small, before = 0, 0.0
+    each = (took - before) / (large - small)
     return BlockSize(max(1, min(most, _whole(seconds / each))), each)
 
 
 def _whole(objects: float) -> int:
-    """Round to whole micro-batches, where that changes the time by less than half."""
-    if objects < _MICRO_BATCH / 1.5:
+    """Round to whole micro-batches, where that changes the time by no more than twice."""
+    if objects < _MICRO_BATCH / 2:
         return int(objects)
     return max(1, round(objects / _MICRO_BATCH)) * _MICRO_BATCH
 

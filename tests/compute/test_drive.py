@@ -99,6 +99,15 @@ def test_a_cancel_stops_within_a_block_and_the_run_can_go_on(make_run, engine, l
         assert drive(short, engine).finished
 
 
+@pytest.fixture
+def listens_to_ctrl_c():
+    """A job in the background of a shell starts deaf to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listens_to_ctrl_c")
 def test_ctrl_c_leaves_a_run_that_can_be_resumed(make_run, engine):
     run = make_run(n=200, size=5, seconds=0.05)
 

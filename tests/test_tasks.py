@@ -244,6 +244,15 @@ def test_the_block_size_fits_the_time_that_an_object_takes(references):
     assert 1 <= fit_block_size(Here(timed), job, many[:3]).objects <= 3
 
 
+def gone(job: Job, data: References) -> Predictions:
+    return Predictions(ids=data.ids, status=np.full(len(data), "404 Not Found"), columns={})
+
+
+def test_objects_that_fail_at_once_do_not_make_blocks_large(references):
+    job = Job("predict", NAME, "")
+    assert fit_block_size(Here(gone), job, references).objects <= 32
+
+
 def instant(job: Job, data: Cutouts) -> Predictions:
     return Predictions(ids=data.ids, status=np.full(len(data), "ok"), columns={})
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from jupyter_astroml.core.jobs import Block, Engine, Job
 
 # The network works on micro-batches of this many; a block is best a whole number of them.
 _MICRO_BATCH = 32
-_MOST = 4096
+# So many cutouts of a usual size are 200 MB in a worker, where references become samples.
+_MOST = 1024
 # Samples that travel with their block pass through the scheduler and wait in memory.
 _MOST_BYTES = 8 << 20
 # Blocks of one object with which the workers are warmed up.
@@ -71,15 +72,18 @@ def fit_block_size(engine: Engine, job: Job, data: Any, *, seconds: float = 0.2)
     small, large = 1, min(4, most)
     limit = max(large, min(most, n // _SHARE))
     before, took = _timed(engine, job, data[:small]), _timed(engine, job, data[:large])
-    while took - before < _LONG_ENOUGH * seconds and large < limit:
+    while took.seconds - before.seconds < _LONG_ENOUGH * seconds and large < limit:
         small, before = large, took
         large = min(4 * large, limit)
         took = _timed(engine, job, data[:large])
     before = min(before, _timed(engine, job, data[:small]))
     took = min(took, _timed(engine, job, data[:large]))
-    if large == small or took <= before:
-        small, before = 0, 0.0
-    each = (took - before) / (large - small)
+    if took.answered <= before.answered or took.seconds <= before.seconds:
+        before = _Timed(0.0, 0)
+    if not took.answered:
+        # Failures take no time; the objects after them may.
+        return BlockSize(min(most, _MICRO_BATCH), took.seconds / large)
+    each = (took.seconds - before.seconds) / (took.answered - before.answered)
     return BlockSize(max(1, min(most, _whole(seconds / each))), each)
 
 
@@ -90,13 +94,20 @@ def _whole(objects: float) -> int:
     return max(1, round(objects / _MICRO_BATCH)) * _MICRO_BATCH
 
 
-def _timed(engine: Engine, job: Job, *parts: Any) -> float:
-    begin = time.perf_counter()
+class _Timed(NamedTuple):
+    """What some blocks took, and how many of their objects were answered."""
+
+    seconds: float
+    answered: int
+
+
+def _timed(engine: Engine, job: Job, *parts: Any) -> _Timed:
+    begin, answered = time.perf_counter(), 0
     results = engine.run(job, iter([Block(i, data) for i, data in enumerate(parts)]))
     with closing(results):  # type: ignore[type-var]
-        for _ in results:
-            pass
-    return max(time.perf_counter() - begin, 1e-9)
+        for _, found in results:
+            answered += int(found.ok.sum())
+    return _Timed(max(time.perf_counter() - begin, 1e-9), answered)
 
 
 def _bytes_per_object(data: Any) -> int:

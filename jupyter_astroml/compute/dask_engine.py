@@ -167,8 +167,13 @@ class Dask:
             else:
                 from jupyter_astroml.compute.own_cluster import OwnCluster
 
-                self._own = OwnCluster(workers=self._workers, dashboard=self._dashboard)
-                self._client = self._own.client()
+                own = OwnCluster(workers=self._workers, dashboard=self._dashboard)
+                try:
+                    self._client = own.client(patience=self._patience)
+                except RunError:
+                    own.close()
+                    raise
+                self._own = own
             if self._client.asynchronous:
                 self._client = None
                 raise RunError(

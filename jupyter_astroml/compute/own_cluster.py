@@ -13,6 +13,7 @@ from distributed.deploy.cluster import Cluster
 from distributed.security import Security
 
 from jupyter_astroml.compute.allocator import ENVIRONMENT
+from jupyter_astroml.core.errors import RunError
 
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _WORKER = {
@@ -96,11 +97,25 @@ class OwnCluster:
         finally:
             self._restore()
 
-    def client(self) -> Client:
-        """Return a client that is not the default one of this process."""
+    def client(self, *, patience: float = 60.0) -> Client:
+        """Return a client that is not the default one of this process.
+
+        Raises
+        ------
+        RunError
+            If the workers do not come up within `patience` seconds.
+        """
         # On one machine every worker can be asked for its answers without the scheduler between.
         client = Client(self._cluster, set_as_default=False, direct_to_workers=True)
-        client.wait_for_workers(self.workers)
+        try:
+            client.wait_for_workers(self.workers, timeout=patience)
+        except TimeoutError as err:
+            client.close()
+            raise RunError(
+                f"The {self.workers} Dask workers did not start on this machine",
+                cause=f"{patience:.0f} s have passed",
+                remedy="ask for fewer workers, or use engine='here'",
+            ) from err
         return client
 
     def close(self) -> None:

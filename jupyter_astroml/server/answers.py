@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from jupyter_astroml.core.errors import ArchiveError
 from jupyter_astroml.core.settings import settings
 from jupyter_astroml.server.shapes import (
     ArchiveInfo,
@@ -21,6 +24,9 @@ from jupyter_astroml.server.shapes import (
 
 if TYPE_CHECKING:
     from jupyter_astroml.models.cards import Card
+
+# A schema of thousands of tables takes an archive many seconds, and seldom changes.
+_SCHEMA_SECONDS = 600
 
 
 def status(*, user: str) -> Status:
@@ -69,8 +75,23 @@ def schema(name: str) -> ArchiveSchema:
     Raises
     ------
     ArchiveError
-        If there is no such archive or it does not answer.
+        If it is neither listed nor the archive of the settings, or does not answer.
     """
+    from jupyter_astroml import session
+
+    listed = [each["name"] for each in session.archives()]
+    # A page of another site may make a browser ask us, but not make us ask whom it likes.
+    if name not in {*listed, settings().archive}:
+        raise ArchiveError(
+            f"The panel lists no archive {name!r}", remedy=f"use {', '.join(listed)}"
+        )
+    found = session.archive(name)
+    return _schema(name, found.url, int(time.time() // _SCHEMA_SECONDS))
+
+
+@lru_cache(maxsize=32)
+def _schema(name: str, url: str, period: int) -> ArchiveSchema:
+    """Ask once in a period; the demo archive has another URL after each start."""
     from jupyter_astroml import session
 
     return ArchiveSchema(

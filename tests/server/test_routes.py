@@ -1,8 +1,10 @@
 import asyncio
 import json
+import socket
 import subprocess
 import sys
 import threading
+from urllib.parse import quote
 
 import pytest
 from tornado.httpclient import HTTPClientError
@@ -66,6 +68,17 @@ async def test_an_unknown_archive_is_told_with_a_remedy(jp_fetch):
     assert set(told) == SHAPE
     assert "nowhere" in told["what"] + told["cause"]
     assert told["remedy"]
+
+
+async def test_the_server_asks_no_host_that_an_address_names(jp_fetch):
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        url = f"http://127.0.0.1:{stranger.getsockname()[1]}/tap"
+        with pytest.raises(HTTPClientError) as refused:
+            await jp_fetch("jupyter-astroml", "archives", quote(url, safe=""), "schema")
+        stranger.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            stranger.accept()
+    assert "lists no archive" in json.loads(refused.value.response.body)["what"]
 
 
 async def test_archives_begin_with_the_one_that_needs_no_network(jp_fetch):

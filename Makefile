@@ -52,5 +52,5 @@ ui: install
 bench: install ## Print the speed ratios
 	@for script in benchmarks/*.py; do $(BIN)/python $$script; done
 
-clean: ## Remove the environment and what was built
-	rm -rf $(VENV) demo labextension/lib labextension/node_modules jupyter_astroml/labextension
+clean: ## Remove the environment and what was built; your demo/ folder stays
+	rm -rf $(VENV) labextension/lib labextension/node_modules jupyter_astroml/labextension

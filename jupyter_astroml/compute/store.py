@@ -249,11 +249,18 @@ class Data:
 
     def _groups(self, start: int, stop: int) -> Iterator[pa.Table]:
         for group in range(start // self._group_rows, (stop - 1) // self._group_rows + 1):
-            if self._cached is None or self._cached[0] != group:
-                self._cached = (group, self._table.read_row_group(group))
+            table = self._group(group)
             first = group * self._group_rows
             low, high = max(start - first, 0), min(stop - first, self._group_rows)
-            yield self._cached[1].slice(low, high - low)
+            yield table.slice(low, high - low)
+
+    def _group(self, number: int) -> pa.Table:
+        """Return a group of rows; the last one that anybody asked for is kept."""
+        # Threads share this reader, and another may replace what is kept between two lines here.
+        kept = self._cached
+        if kept is None or kept[0] != number:
+            kept = self._cached = (number, self._table.read_row_group(number))
+        return kept[1]
 
 
 def _mapped(path: Path) -> np.ndarray:

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import zarr
 
+from jupyter_astroml.compute import store
 from jupyter_astroml.compute.run import Run, runs
 from jupyter_astroml.core.errors import AstroMLError, DataError, RunError
 from jupyter_astroml.core.records import LightCurves, Predictions
@@ -73,6 +74,27 @@ def test_blocks_are_read_right_across_the_groups_of_the_table(tmp_path, make_job
         want = data.ids[index * 3000 : (index + 1) * 3000]
         assert made.block(index).data.ids.tolist() == want.tolist()
     assert made.select(["o39999", "o00000"]).ids.tolist() == ["o39999", "o00000"]
+
+
+def test_a_thread_gets_its_own_objects_whatever_others_read_meanwhile(tmp_path, make_job):
+    data = performs.references(40_000)
+    made = Run.create(tmp_path / "run", job=make_job(), data=data, block_size=4096)
+
+    def give_way(frame, event, _):
+        # Between any two lines of the reader another thread may read objects of another group.
+        if frame.f_code.co_filename != store.__file__:
+            return None
+        if event == "line":
+            made.block(9)
+        return give_way
+
+    before = sys.gettrace()
+    sys.settrace(give_way)
+    try:
+        got = made.block(0)
+    finally:
+        sys.settrace(before)
+    assert got.data.ids.tolist() == data.ids[:4096].tolist()
 
 
 def test_answers_come_back_in_the_order_of_the_objects_whatever_order_they_arrived_in(run):

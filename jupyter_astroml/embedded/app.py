@@ -107,7 +107,7 @@ async def serve(
         ) from err
     base = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
     database = Database(archive.database, base=base)
-    jobs = uws.Jobs(database)
+    jobs = uws.Jobs(database, base=base)
     store = products.Store(archive.root)
     told = {"service": "jupyter_astroml embedded archive", "instance": secrets.token_hex(8)}
     service = web.Service(

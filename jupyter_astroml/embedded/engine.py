@@ -23,6 +23,7 @@ from . import adql, geometry
 from .build import Product
 from .tables import Column, ForeignKey, Table
 from .types import field_type
+from .uploads import SCHEMA, Uploaded
 
 if TYPE_CHECKING:
     import duckdb
@@ -82,6 +83,7 @@ class Plan:
     sql: str
     columns: tuple[Column | None, ...]
     maxrec: int
+    uploads: tuple[Uploaded, ...] = ()
 
 
 class Database:
@@ -128,46 +130,27 @@ class Database:
         finally:
             cursor.close()
 
-    def plan(self, query: str, *, maxrec: int) -> Plan:
-        """Check and translate a query.
+    def plan(self, query: str, *, maxrec: int, uploads: Sequence[Uploaded] = ()) -> Plan:
+        """Check and translate a query, which may name tables that came with it.
 
         Raises
         ------
         QueryError
             For anything that is not ADQL over the published tables.
         """
-        tree = adql.parse(query, self._known)
-        columns = self._columns(tree)
+        tables = {**self.tables, **{u.table.name: u.table for u in uploads}}
+        known = adql.schema(_tree_of_names(tables)) if uploads else self._known
+        tree = adql.parse(query, known)
+        columns = _columns(tree, tables)
         for table in adql.sources(tree):
-            # Views in the catalogue in memory, under their full name: a schema may be called as
-            # the file is.
-            table.set("catalog", exp.to_identifier("memory", quoted=True))
+            _place(table)
         # One row more shows whether there was more; the limit lets DuckDB sort only the top.
         limit = tree.args.get("limit")
         wanted = maxrec + 1
         if limit is not None:
             wanted = min(wanted, int(limit.expression.this))
         tree.set("limit", exp.Limit(expression=exp.Literal.number(wanted)))
-        return Plan(adql.to_sql(tree), columns, maxrec)
-
-    def _columns(self, tree: exp.Query) -> tuple[Column | None, ...]:
-        scope, parts = _first(build_scope(tree))
-        return tuple(self._origin(scope, part) for part in parts)
-
-    def _origin(self, scope: Scope | None, part: exp.Expr) -> Column | None:
-        """Return the published column that a column of an answer is, or what a shape tells."""
-        value = part.unalias()
-        if isinstance(value, exp.Anonymous) and geometry.xtype(value):
-            return Column(part.alias_or_name, xtype=geometry.xtype(value), unit="deg")
-        if not isinstance(value, exp.Column) or scope is None:
-            return None
-        source = scope.sources.get(value.table)
-        if isinstance(source, exp.Table):
-            table = self.tables.get(f"{source.db}.{source.name}")
-            return table.column(value.name) if table else None
-        inner, parts = _first(source)
-        found = next((p for p in parts if p.alias_or_name == value.name), None)
-        return self._origin(inner, found) if found is not None else None
+        return Plan(adql.to_sql(tree), columns, maxrec, tuple(uploads))
 
     def run(self, plan: Plan, *, seconds: float, cancel: Cancel | None = None) -> Answer:
         """Run a query.
@@ -187,6 +170,8 @@ class Database:
         )
         watch.start()
         try:
+            for one in plan.uploads:
+                cursor.register(one.table.name, one.rows)
             rows = cursor.sql(plan.sql).to_arrow_table()
         except duckdb.InterruptException:
             raise _stopped(late, seconds) from None
@@ -206,6 +191,41 @@ def _product(row: Sequence[Any]) -> Product:
     told = dict(zip(Product.__dataclass_fields__, row, strict=True))
     told["headers"] = tuple((k, v) for k, v in json.loads(told["headers"]))
     return Product(**told)
+
+
+def _place(table: exp.Table) -> None:
+    """Lead the name of a table to where DuckDB has it."""
+    if table.db == SCHEMA:
+        # The catalogue of a connection's own, which no other request can see and which goes with
+        # the connection.
+        table.set("this", exp.to_identifier(f"{SCHEMA}.{table.name}", quoted=True))
+        table.set("db", exp.to_identifier("main", quoted=True))
+        table.set("catalog", exp.to_identifier("temp", quoted=True))
+    else:
+        # Views in the catalogue in memory, under their full name: a schema may be called as the
+        # file is.
+        table.set("catalog", exp.to_identifier("memory", quoted=True))
+
+
+def _columns(tree: exp.Query, tables: Mapping[str, Table]) -> tuple[Column | None, ...]:
+    scope, parts = _first(build_scope(tree))
+    return tuple(_origin(scope, part, tables) for part in parts)
+
+
+def _origin(scope: Scope | None, part: exp.Expr, tables: Mapping[str, Table]) -> Column | None:
+    """Return the published column that a column of an answer is, or what a shape tells."""
+    value = part.unalias()
+    if isinstance(value, exp.Anonymous) and geometry.xtype(value):
+        return Column(part.alias_or_name, xtype=geometry.xtype(value), unit="deg")
+    if not isinstance(value, exp.Column) or scope is None:
+        return None
+    source = scope.sources.get(value.table)
+    if isinstance(source, exp.Table):
+        table = tables.get(f"{source.db}.{source.name}")
+        return table.column(value.name) if table else None
+    inner, parts = _first(source)
+    found = next((p for p in parts if p.alias_or_name == value.name), None)
+    return _origin(inner, found, tables) if found is not None else None
 
 
 def _first(scope: Any) -> tuple[Scope | None, list[exp.Expr]]:
@@ -348,7 +368,7 @@ def _answer(plan: Plan, rows: pa.Table, *, overflow: bool) -> Answer:
     known = [*plan.columns, *([None] * (len(rows.schema.names) - len(plan.columns)))]
     for name, array, origin in zip(rows.schema.names, rows.columns, known, strict=False):
         value = _plain(array)
-        if origin is not None and origin.xtype == "adql:REGION":
+        if origin is not None and origin.xtype.lower() == "adql:region":
             value = _stc_s(value)
         datatype, arraysize, _ = field_type(value)
         if origin is not None and {origin.datatype, datatype} == {"char", "unicodeChar"}:
@@ -396,6 +416,9 @@ def _plain(array: pa.ChunkedArray) -> pa.ChunkedArray:
 def _stc_s(array: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
 
+    if not pa.types.is_list(array.type):
+        # A table that was uploaded may hold other regions, which stay the texts they are.
+        return array
     texts = [
         None if value is None else "POLYGON ICRS " + " ".join(repr(float(x)) for x in value)
         for value in array.to_pylist()

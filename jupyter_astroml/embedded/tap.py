@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from jupyter_astroml.core.errors import QueryError
 
-from . import votable
+from . import uploads, votable
 from .engine import Cancel, Database
-from .web import Endpoint
+from .forms import FormEndpoint
 
 DEFAULT_ROWS = 50_000
 MOST_ROWS = 1_000_000
@@ -28,11 +28,14 @@ class Request:
         Rows at most.
     form : str
         Writer of the answer.
+    uploads : tuple of uploads.Source
+        Tables that come with the query.
     """
 
     query: str
     maxrec: int
     form: str
+    uploads: tuple[uploads.Source, ...] = ()
 
 
 def request(get: Callable[[str], str]) -> Request:
@@ -49,8 +52,6 @@ def request(get: Callable[[str], str]) -> Request:
         raise QueryError(
             f"LANG is {get('LANG')!r}", remedy=f"LANG must be one of {', '.join(LANGUAGES)}"
         )
-    if get("UPLOAD"):
-        raise QueryError("This archive takes no uploads", remedy="leave UPLOAD out")
     if not get("QUERY").strip():
         raise QueryError("QUERY is missing")
     given = get("MAXREC")
@@ -58,29 +59,40 @@ def request(get: Callable[[str], str]) -> Request:
         raise QueryError(f"MAXREC is {given[:40]!r}", remedy="give a whole number from 0")
     maxrec = min(int(given), MOST_ROWS) if given else DEFAULT_ROWS
     form = votable.writer(get("RESPONSEFORMAT") or get("FORMAT") or None)
-    return Request(get("QUERY"), maxrec, form)
+    return Request(get("QUERY"), maxrec, form, uploads.sources(get("UPLOAD")))
 
 
 def perform(
-    database: Database, asked: Request, *, seconds: float, cancel: Cancel | None = None
+    database: Database,
+    asked: Request,
+    *,
+    fetch: uploads.Fetch,
+    seconds: float,
+    cancel: Cancel | None = None,
 ) -> tuple[str, bytes]:
-    """Return media type and bytes of the answer to a query."""
-    plan = database.plan(asked.query, maxrec=asked.maxrec)
+    """Return media type and bytes of the answer to a query; `fetch` gives what is uploaded."""
+    sent = uploads.read(asked.uploads, fetch)
+    plan = database.plan(asked.query, maxrec=asked.maxrec, uploads=sent)
     answer = database.run(plan, seconds=seconds, cancel=cancel)
     return votable.write(answer, form=asked.form, infos=[("QUERY", asked.query)])
 
 
-class Sync(Endpoint):
+class Sync(FormEndpoint):
     """The resource ``/tap/sync``."""
 
     async def get(self) -> None:
         """Answer a query at once."""
-        asked = request(self.one)
+        asked = request(self.parameter)
         self._cancel = Cancel()
+        fetch = self.service.jobs.fetcher(self.files)
         media, body = await self.at_work(
             self.service.queries,
             lambda: perform(
-                self.service.database, asked, seconds=SYNC_SECONDS, cancel=self._cancel
+                self.service.database,
+                asked,
+                fetch=fetch,
+                seconds=SYNC_SECONDS,
+                cancel=self._cancel,
             ),
         )
         self.set_header("Content-Type", media)

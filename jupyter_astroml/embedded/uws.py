@@ -7,7 +7,7 @@ import concurrent.futures
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,7 +19,9 @@ from jupyter_astroml.core.errors import AstroMLError, QueryError
 
 from . import tap, votable
 from .engine import Cancel, Database
-from .web import Endpoint
+from .forms import FormEndpoint
+from .uploads import Fetch
+from .votable_reader import MAX_BYTES
 
 DEFAULT_SECONDS = 600
 MOST_SECONDS = 3_600
@@ -61,6 +63,8 @@ class Job:
     seconds: int = DEFAULT_SECONDS
     error: str = ""
     media: str = ""
+    # Files of the form, on disk: two hundred jobs may wait for days.
+    inputs: dict[str, Path] = field(default_factory=dict)
     cancel: Cancel = field(default_factory=Cancel)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -77,10 +81,13 @@ class Jobs:
     Parameters
     ----------
     database : Database
+    base : str
+        Address of the archive.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, base: str) -> None:
         self._database = database
+        self._base = base
         self._jobs: dict[str, Job] = {}
         self._folder = Path(tempfile.mkdtemp(prefix="astroml-jobs-"))
         self._pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE, thread_name_prefix="job")
@@ -117,11 +124,58 @@ class Jobs:
         job.cancel.cancel()
         self._jobs.pop(job.id, None)
         self.result(job).unlink(missing_ok=True)
+        self._forget_inputs(job)
         job.enter("ABORTED" if job.phase in ACTIVE else job.phase)
 
     def result(self, job: Job) -> Path:
         """Return where the result of a job is."""
         return self._folder / job.id
+
+    def keep(self, job: Job, files: Mapping[str, bytes]) -> None:
+        """Keep the files of a form until the job has run."""
+        for name, body in files.items():
+            path = job.inputs.setdefault(name, self._folder / f"{job.id}-{len(job.inputs)}")
+            path.write_bytes(body)
+
+    def _forget_inputs(self, job: Job) -> None:
+        for path in job.inputs.values():
+            path.unlink(missing_ok=True)
+
+    def fetcher(self, files: Mapping[str, bytes | Path]) -> Fetch:
+        """Return what gives the table behind an entry of UPLOAD.
+
+        That is a file of the form, or the result of a job of this archive: no request is sent to
+        anybody.
+        """
+
+        def fetch(place: str) -> bytes:
+            kind, _, name = place.partition(":")
+            if kind.lower() != "param":
+                return self._own(place)
+            found = files.get(name)
+            if found is None:
+                raise QueryError(f"UPLOAD names a part {name[:60]!r} that the form has not")
+            return found.read_bytes() if isinstance(found, Path) else found
+
+        return fetch
+
+    def _own(self, url: str) -> bytes:
+        key = url.removeprefix(f"{self._base}/tap/async/").removesuffix("/results/result")
+        job = self._jobs.get(key)
+        if job is None or job.phase != "COMPLETED" or url != self.address(job, "/results/result"):
+            raise QueryError(
+                f"UPLOAD names {url[:80]!r}",
+                cause="only tables in the form and results of this archive's jobs are taken",
+                remedy="send the table in the form, as param:name",
+            )
+        path = self.result(job)
+        if not job.media.startswith(votable.MEDIA) or path.stat().st_size > MAX_BYTES:
+            raise QueryError(f"The result of the job {key} is no VOTable, or too large")
+        return path.read_bytes()
+
+    def address(self, job: Job, part: str = "") -> str:
+        """Return the address of a job or of a part of it."""
+        return f"{self._base}/tap/async/{job.id}{part}"
 
     def clean(self) -> None:
         """Forget jobs whose end of life has come."""
@@ -169,7 +223,11 @@ class Jobs:
             loop.call_soon_threadsafe(begin)
             asked = tap.request(lambda name: job.parameters.get(name, ""))
             job.media, body = tap.perform(
-                self._database, asked, seconds=job.seconds, cancel=job.cancel
+                self._database,
+                asked,
+                fetch=self.fetcher(job.inputs),
+                seconds=job.seconds,
+                cancel=job.cancel,
             )
             self.result(job).write_bytes(body)
 
@@ -182,6 +240,8 @@ class Jobs:
             raise
         else:
             self._end(job, "COMPLETED", "")
+        finally:
+            self._forget_inputs(job)
 
     def _end(self, job: Job, phase: str, error: str) -> None:
         if job.phase not in ("QUEUED", "EXECUTING"):
@@ -194,7 +254,7 @@ class Jobs:
         job.enter(phase)
 
 
-class JobList(Endpoint):
+class JobList(FormEndpoint):
     """The resource ``/tap/async``."""
 
     def get(self) -> None:
@@ -210,7 +270,7 @@ class JobList(Endpoint):
             found = found[: _whole(last, name="LAST", least=1)]
         listed = "".join(
             f'<uws:jobref id="{j.id}" xlink:type="simple" '
-            f'xlink:href="{self.service.base}/tap/async/{j.id}">'
+            f'xlink:href="{self.service.jobs.address(j)}">'
             f"<uws:phase>{j.phase}</uws:phase>"
             + (f"<uws:runId>{escape(j.run_id)}</uws:runId>" if j.run_id else "")
             + f"<uws:creationTime>{stamp(j.created)}</uws:creationTime></uws:jobref>"
@@ -220,15 +280,16 @@ class JobList(Endpoint):
 
     def post(self) -> None:
         """Take a job in."""
-        given = {name: self.one(name) for name in _PARAMETERS if self.every(name)}
+        given = {name: self.parameter(name) for name in _PARAMETERS if self.every(name)}
         job = Job(given, run_id=_run_id(self.one("RUNID")))
         self.service.jobs.add(job)
+        self.service.jobs.keep(job, self.files)
         if self.one("PHASE").upper() == "RUN":
             self.service.jobs.start(job)
-        self.redirect(f"{self.service.base}/tap/async/{job.id}", status=303)
+        self.redirect(self.service.jobs.address(job), status=303)
 
 
-class JobResource(Endpoint):
+class JobResource(FormEndpoint):
     """A job and what hangs on it: ``/tap/async/ID/...``."""
 
     async def get(self, key: str, part: str = "") -> None:
@@ -277,14 +338,19 @@ class JobResource(Endpoint):
         elif part in ("", "parameters"):
             if job.phase != "PENDING":
                 raise tornado.web.HTTPError(403, "The job has been started")
-            job.parameters.update({n: self.one(n) for n in _PARAMETERS if self.every(n)})
+            given = {n: self.parameter(n) for n in _PARAMETERS if self.every(n)}
+            if "UPLOAD" in given and "UPLOAD" in job.parameters:
+                # One more table, and not another one instead.
+                given["UPLOAD"] = f"{job.parameters['UPLOAD']};{given['UPLOAD']}"
+            job.parameters.update(given)
+            self.service.jobs.keep(job, self.files)
             if self.every("RUNID"):
                 job.run_id = _run_id(self.one("RUNID"))
             if self.one("PHASE"):
                 self._change_phase(job, self.one("PHASE").upper())
         else:
             raise tornado.web.HTTPError(404, "The job has no such part")
-        self.redirect(f"{self.service.base}/tap/async/{job.id}", status=303)
+        self.redirect(self.service.jobs.address(job), status=303)
 
     def delete(self, key: str, part: str = "") -> None:
         """Forget a job."""
@@ -330,7 +396,7 @@ class JobResource(Endpoint):
         if job.phase == "COMPLETED":
             listed = (
                 '<uws:result id="result" xlink:type="simple" '
-                f'xlink:href="{self.service.base}/tap/async/{job.id}/results/result"/>'
+                f'xlink:href="{self.service.jobs.address(job, "/results/result")}"/>'
             )
         return f"<uws:results{namespaces}>{listed}</uws:results>"
 

@@ -9,7 +9,7 @@ import tornado.web
 
 from jupyter_astroml.core.errors import QueryError
 
-from . import geometry, tap, uws
+from . import geometry, tap, uws, votable_reader
 from .build import written
 from .tables import Column, Table, delimited
 from .votable import attribute, text
@@ -111,6 +111,7 @@ def _language() -> str:
 
 
 def _formats() -> str:
+    """List what comes out, and how tables come in."""
     offered = (
         ("output-votable-td", "application/x-votable+xml", ("votable", "votable/td")),
         (
@@ -121,7 +122,11 @@ def _formats() -> str:
         ("", "text/csv;header=present", ("csv",)),
         ("", "application/vnd.apache.parquet", ("parquet",)),
     )
-    return "".join(
+    # TAP 1.1 section 2.5 asks for both; by http, only results of this archive are taken.
+    methods = "".join(
+        f'<uploadMethod ivo-id="{_IVOA}TAPRegExt#upload-{way}"/>' for way in ("inline", "http")
+    )
+    listed = "".join(
         "<outputFormat"
         + (f' ivo-id="{_IVOA}TAPRegExt#{name}"' if name else "")
         + f"><mime>{media}</mime>"
@@ -129,6 +134,7 @@ def _formats() -> str:
         + "</outputFormat>"
         for name, media, aliases in offered
     )
+    return listed + methods
 
 
 def _limits() -> str:
@@ -139,6 +145,7 @@ def _limits() -> str:
         f"<hard>{uws.MOST_SECONDS}</hard></executionDuration>"
         f'<outputLimit><default unit="row">{tap.DEFAULT_ROWS}</default>'
         f'<hard unit="row">{tap.MOST_ROWS}</hard></outputLimit>'
+        f'<uploadLimit><hard unit="row">{votable_reader.MOST_ROWS}</hard></uploadLimit>'
     )
 
 

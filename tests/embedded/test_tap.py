@@ -91,7 +91,7 @@ def test_an_overflow_is_marked_behind_the_table(archive, tap):
         ({"MAXREC": "many"}, "whole number"),
         ({"MAXREC": "9" * 40}, "whole number"),
         ({"RESPONSEFORMAT": "gif"}, "is not offered"),
-        ({"UPLOAD": "mine,http://example.org/x"}, "takes no uploads"),
+        ({"UPLOAD": "mine,http://example.org/x"}, "only tables in the form"),
         ({"QUERY": "SELECT nosuch FROM demo.galaxies"}, "line 1, column 8"),
     ],
 )

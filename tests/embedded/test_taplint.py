@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-STAGES = "TMV TME TMS TMC CPV CAP AVV QGE QPO QAS UWS MDQ OBS EXA"
+STAGES = "TMV TME TMS TMC CPV CAP AVV QGE QPO QAS UWS MDQ OBS UPL EXA"
 
 pytestmark = pytest.mark.skipif(
     shutil.which("stilts") is None,

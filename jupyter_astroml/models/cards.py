@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import html
 import json
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from jupyter_astroml.core.errors import ModelError
 
@@ -123,6 +124,16 @@ class Metric(_Strict):
     baseline: float | None = None
 
 
+class _Measured(BaseModel):
+    """What a card must know of an evaluation to tell its main metric; there may be more."""
+
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
 class Facts(_Strict):
     """What programs found out; written by ``train`` and ``evaluate``.
 
@@ -142,6 +153,13 @@ class Facts(_Strict):
     calibration: dict[str, float] = {}
     training: dict[str, Any] = {}
     evaluation: dict[str, Any] = {}
+
+    @field_validator("evaluation")
+    @classmethod
+    def _tells_the_main_metric(cls, found: dict[str, Any]) -> dict[str, Any]:
+        if found:
+            _Measured.model_validate(found)
+        return found
 
 
 class Tolerance(_Strict):
@@ -183,10 +201,8 @@ class Card(_Strict):
         found = self.facts.evaluation if self.facts else {}
         if not found:
             return "not measured yet"
-        return (
-            f"{found['metric']} {found['value']:.3f} "
-            f"[{found['low']:.3f}, {found['high']:.3f}] on {found['n']} objects"
-        )
+        span = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
+        return f"{found['metric']} {found['value']:.3f}{span} on {found['n']} objects"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -215,7 +231,7 @@ class Card(_Strict):
 
 
 def read_card(folder: Path) -> Card:
-    """Read and check the card of a model.
+    """Read and check the card of a model; once for each change of its files.
 
     Parameters
     ----------
@@ -227,19 +243,35 @@ def read_card(folder: Path) -> Card:
     ModelError
         If the card is absent, too large, no YAML, or not valid; names the first bad field.
     """
+    return _read(folder, _version(folder / CARD), _version(folder / FACTS))
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file does; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+# A worker asks for its model with every block, and YAML is slow.
+@lru_cache(maxsize=256)
+def _read(folder: Path, _card: object, _facts: object) -> Card:
     import yaml
 
     path = folder / CARD
     try:
         values = yaml.safe_load(_text(path))
-    except yaml.YAMLError as err:
+    # Beside its own errors the reader lets through those of dates that do not exist, and of depth.
+    except (yaml.YAMLError, ValueError, RecursionError) as err:
         raise ModelError(f"{path} is no YAML", cause=str(err)) from err
     if not isinstance(values, dict):
         raise ModelError(f"{path} is no card", remedy="start it with 'format: 1'")
     if (folder / FACTS).exists():
         try:
             values["facts"] = json.loads(_text(folder / FACTS))
-        except ValueError as err:
+        except (ValueError, RecursionError) as err:
             raise ModelError(f"{folder / FACTS} is no JSON", cause=str(err)) from err
     try:
         return Card.model_validate(values)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import html
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -90,28 +91,64 @@ def models() -> Models:
     """Return all models, sorted by name; the first source of a name wins.
 
     Cards are read, weights and torch are not.
+
+    Warns
+    -----
+    UserWarning
+        For each folder whose card cannot be used; the other models can.
     """
-    found: dict[str, Entry] = {}
-    for entry in (*_installed(), *_in_folders()):
-        found.setdefault(entry.name, entry)
-    return Models(found[name] for name in sorted(found))
+    found, refused = _all()
+    for folder, err in refused.items():
+        warnings.warn(f"The model in {folder} is left out: {err}", stacklevel=2)
+    return found
 
 
-def find(name: str) -> Entry:
+def find(name: str, digest: str | None = None) -> Entry:
     """Return the model of this name.
+
+    Parameters
+    ----------
+    name : str
+        As `models` lists it.
+    digest : str, optional
+        Refuse a model whose weights have any other digest.
 
     Raises
     ------
     ModelError
-        If there is none; names the nearest ones.
+        If there is none, or another one than was asked for; names the nearest ones.
+        If its card cannot be used.
     """
-    everything = models()
+    everything, refused = _all()
     for entry in everything:
         if entry.name == name:
+            if digest is not None and digest != entry.digest:
+                raise ModelError(
+                    f"The weights of {name} here are not those that were asked for",
+                    cause=f"asked for {digest[:19]}…, here is {entry.digest[:19]}…",
+                    remedy="run on a place with the same version of the model",
+                )
             return entry
+    for folder, err in refused.items():
+        if folder.name == name:
+            raise err
     names = [e.name for e in everything]
     near = difflib.get_close_matches(name, names, n=3, cutoff=0.4) or names
     raise ModelError(f"There is no model {name!r}", remedy=f"try one of: {', '.join(near)}")
+
+
+def _all() -> tuple[Models, dict[Path, ModelError]]:
+    """Return the models, and what is wrong with the cards that cannot be used."""
+    found: dict[str, Entry] = {}
+    refused: dict[Path, ModelError] = {}
+    for folder, source in (*_installed(), *_in_folders()):
+        try:
+            card = read_card(folder)
+        except ModelError as err:
+            refused[folder] = err
+        else:
+            found.setdefault(card.id, Entry(card.id, folder, card, source))
+    return Models(found[name] for name in sorted(found)), refused
 
 
 def architecture(name: str) -> str:
@@ -131,22 +168,21 @@ def architecture(name: str) -> str:
     )
 
 
-def _installed() -> Iterator[Entry]:
+def _installed() -> Iterator[tuple[Path, str]]:
     for point in entry_points(group=GROUP):
         # find_spec imports the parent packages only: no network, hence no torch.
-        spec = find_spec(point.value)
+        try:
+            spec = find_spec(point.value)
+        except ImportError:
+            # Half of a package that was taken away; the models of the others stay.
+            continue
         for place in (spec.submodule_search_locations or []) if spec else []:
             if (Path(place) / CARD).exists():
-                yield _entry(Path(place), source="installed")
+                yield Path(place), "installed"
 
 
-def _in_folders() -> Iterator[Entry]:
+def _in_folders() -> Iterator[tuple[Path, str]]:
     for root in settings().model_path:
         if root.is_dir():
             for card in sorted(root.glob(f"*/{CARD}")):
-                yield _entry(card.parent, source=str(root))
-
-
-def _entry(folder: Path, *, source: str) -> Entry:
-    card = read_card(folder)
-    return Entry(name=card.id, folder=folder, card=card, source=source)
+                yield card.parent, str(root)

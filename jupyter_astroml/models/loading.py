@@ -38,11 +38,14 @@ class Model:
         Of the weights that were loaded.
     module : torch.nn.Module
         Values in, logits of every member out: shape (member, n, k).
+    folder : Path or None
+        Holds the card and what else the model brings; None for a module that was made by hand.
     """
 
     card: Card
     digest: str
     module: torch.nn.Module
+    folder: Path | None = None
 
     def prepare(self, samples: Any) -> Prepared:
         """Bring samples into the input contract; see `jupyter_astroml.models.contract.prepare`."""
@@ -124,21 +127,14 @@ def load(name: str, digest: str | None = None) -> Model:
     ModelError
         If there is no such model, or its weights are absent, changed, or do not fit the network.
     """
-    entry = find(name)
-    promised = entry.digest
-    if digest is not None and digest != promised:
-        raise ModelError(
-            f"The weights of {name} here are not those that were asked for",
-            cause=f"asked for {digest[:19]}…, here is {promised[:19]}…",
-            remedy="run on a place with the same version of the model",
-        )
+    entry = find(name, digest)
     try:
         changed = entry.weights.stat().st_mtime_ns
     except OSError as err:
         raise ModelError(
             f"The weights of {name} are missing", cause=str(err), remedy="install the model again"
         ) from err
-    return _load(entry.folder, promised, changed)
+    return _load(entry.folder, entry.digest, changed)
 
 
 # The time of change is part of the key, so that retrained weights are seen without a restart.
@@ -155,7 +151,7 @@ def _load(folder: Path, digest: str, _changed: int) -> Model:
     card = read_card(folder)
     module = build(card)
     _fill(module, path)
-    return Model(card=card, digest=digest, module=module.eval())
+    return Model(card=card, digest=digest, module=module.eval(), folder=folder)
 
 
 def build(card: Card) -> torch.nn.Module:

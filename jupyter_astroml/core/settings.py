@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -33,7 +33,7 @@ class Settings:
     run_dir : Path
         Where runs are written.
     cache_dir : Path
-        Where the demo sky and downloads are kept.
+        Where the demo sky is kept.
     engine : str
         ``"here"`` or ``"dask"``.
     workers : int
@@ -42,19 +42,16 @@ class Settings:
         Time that a block should take: long enough to hide the scheduler, short enough to be fair.
     window : int
         Blocks in flight for each worker.
-    language : str
-        Two letters, for texts that the tools show.
     """
 
     archive: str = "demo"
     model_path: tuple[Path, ...] = ()
     run_dir: Path = Path("runs")
-    cache_dir: Path = Path("~/.cache/jupyter_astroml")
+    cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "jupyter_astroml")
     engine: str = "here"
     workers: int = 0
-    block_seconds: float = 0.2
+    block_seconds: float = 0.3
     window: int = 2
-    language: str = "en"
 
 
 def settings(**given: Any) -> Settings:
@@ -68,8 +65,7 @@ def settings(**given: Any) -> Settings:
     found = Settings()
     for place, values in (*_from_files(), _from_environment()):
         found = _updated(found, values, place=place)
-    found = _updated(found, {k: v for k, v in given.items() if v is not None}, place="the call")
-    return replace(found, cache_dir=found.cache_dir.expanduser())
+    return _updated(found, {k: v for k, v in given.items() if v is not None}, place="the call")
 
 
 def _from_files() -> list[tuple[str, dict[str, Any]]]:
@@ -111,11 +107,14 @@ def _updated(old: Settings, values: Mapping[str, Any], *, place: str) -> Setting
 
 def _as(kind: Any, value: Any, *, name: str, place: str) -> Any:
     try:
-        if kind in (int, float, str, Path):
+        if kind in (int, float, str):
             return kind(value)
+        if kind is Path:
+            return Path(value).expanduser()
         parts = value.split(os.pathsep) if isinstance(value, str) else value
         return tuple(Path(p).expanduser() for p in parts)
-    except (TypeError, ValueError) as err:
+    # RuntimeError: a path that begins with the home of nobody, such as ~nobody/runs.
+    except (TypeError, ValueError, RuntimeError) as err:
         raise SettingsError(
             f"The setting '{name}' from {place} is {value!r}",
             cause=str(err),

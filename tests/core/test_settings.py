@@ -1,10 +1,13 @@
 import json
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+import jupyter_astroml.core.settings
 from jupyter_astroml.core.errors import SettingsError
-from jupyter_astroml.core.settings import settings
+from jupyter_astroml.core.settings import Settings, settings
 
 
 @pytest.fixture
@@ -28,6 +31,29 @@ def test_an_argument_of_none_means_not_given(monkeypatch):
 def test_model_path_is_a_list_of_folders(monkeypatch):
     monkeypatch.setenv("ASTROML_MODEL_PATH", "/a:/b")
     assert settings().model_path == (Path("/a"), Path("/b"))
+
+
+def test_a_tilde_is_the_home_in_every_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("ASTROML_RUN_DIR", "~/runs")
+    monkeypatch.setenv("ASTROML_CACHE_DIR", "~/cache")
+    monkeypatch.setenv("ASTROML_MODEL_PATH", "~/models")
+    found = settings()
+    assert (found.run_dir, found.cache_dir) == (tmp_path / "runs", tmp_path / "cache")
+    assert found.model_path == (tmp_path / "models",)
+
+
+def test_the_home_of_nobody_names_the_setting(monkeypatch):
+    monkeypatch.setenv("ASTROML_RUN_DIR", "~nobody-of-this-name/runs")
+    with pytest.raises(SettingsError, match="'run_dir' from the environment"):
+        settings()
+
+
+@pytest.mark.parametrize("name", [f.name for f in fields(Settings)])
+def test_every_setting_is_read_somewhere(name):
+    package = Path(jupyter_astroml.core.settings.__file__).parents[1]
+    texts = [p.read_text(encoding="utf-8") for p in package.rglob("*.py")]
+    assert any(re.search(rf"(settings\(.*\)|found)\.{name}\b", text) for text in texts)
 
 
 def test_an_unknown_setting_names_its_place_and_the_known_ones(config):

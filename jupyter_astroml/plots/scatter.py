@@ -67,7 +67,7 @@ def choices(predictions: Predictions) -> list[str]:
 
 
 def chosen(predictions: Predictions, *, most: int = MOST, seed: int = 0) -> np.ndarray:
-    """Return the rows that are drawn: all, or a random sample that keeps every label in view.
+    """Return the rows that are drawn: all, or a sample in which the labels have equal room.
 
     Parameters
     ----------
@@ -87,14 +87,13 @@ def chosen(predictions: Predictions, *, most: int = MOST, seed: int = 0) -> np.n
         return np.arange(n)
     rng = np.random.default_rng(seed)
     names, group, counts = np.unique(labels(predictions), return_inverse=True, return_counts=True)
-    # A rare class would vanish from an even sample: each gets the same room first.
-    room, kept = most // len(names), []
-    for i in np.flatnonzero(counts <= room):
-        kept.append(np.flatnonzero(group == i))
-    left = most - sum(len(k) for k in kept)
-    large = np.flatnonzero(counts > room)
-    for i in large:
-        kept.append(rng.choice(np.flatnonzero(group == i), left // len(large), replace=False))
+    # A rare label would vanish from an even sample.
+    # The rarest choose first, and what they leave is shared by the others.
+    kept, left = [], most
+    for done, i in enumerate(np.argsort(counts, kind="stable")):
+        rows, room = np.flatnonzero(group == i), left // (len(names) - done)
+        kept.append(rows if len(rows) <= room else rng.choice(rows, room, replace=False))
+        left -= len(kept[-1])
     return np.sort(np.concatenate(kept))
 
 
@@ -210,7 +209,10 @@ class ScatterView:
         n, drawn = len(self._predictions), len(self.rows)
         if drawn == n:
             return ""
-        return f"The plot shows a random sample of {drawn:,} of {n:,} objects, with all labels."
+        return (
+            f"The plot shows {drawn:,} of {n:,} objects: the same number of each label where there "
+            "are so many, drawn at random."
+        )
 
     def describe(self) -> str:
         """Say in words what the points show."""

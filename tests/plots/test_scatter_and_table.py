@@ -41,7 +41,27 @@ def test_many_points_are_sampled_with_every_label_and_said():
     assert len(view.rows) <= scatter.MOST
     assert 10_000 in view.rows
     assert (np.diff(view.rows) > 0).all()
-    assert "5,000 of 20,000" in view.note() or "4,999 of 20,000" in view.note()
+    assert "5,000 of 20,000" in view.note()
+    assert "same number of each label" in view.note()
+
+
+@pytest.mark.parametrize(
+    "counts", [[100, 1700, 100_000], [1, 1, 1, 9000], [3000, 3000], [1] * 6000]
+)
+def test_labels_of_any_frequency_share_the_room(counts):
+    label = np.repeat(np.arange(len(counts)).astype(str), counts)
+    n = len(label)
+    found = Predictions(
+        ids=np.arange(n).astype(str),
+        status=np.full(n, "ok"),
+        columns={"label": label, "confidence": np.ones(n), "uncertainty": np.zeros(n)},
+    )
+    rows = scatter.chosen(found)
+    assert len(rows) == len(set(rows.tolist())) == scatter.MOST
+    _, drawn = np.unique(label[rows], return_counts=True)
+    # Nobody is cut to fewer points than a more frequent label gets.
+    cut = drawn < np.array(counts)[: len(drawn)]
+    assert drawn[cut].size == 0 or np.ptp(drawn[cut]) <= 1
 
 
 def test_an_object_that_was_left_out_is_still_ringed():

@@ -331,7 +331,7 @@ def test_a_million_rows_are_sampled_and_said_so(sky):
     )
     assert len(widget.scatter.source.data["x"]) <= 5000
     assert 123_456 in widget.scatter.rows
-    assert "random sample" in widget.scatter.note()
+    assert "drawn at random" in widget.scatter.note()
     assert len(widget.table.source.data["id"]) == 200
     widget.select("777777")
     assert widget.table.note() == "rows 777,601 to 777,800 of 1,000,000"

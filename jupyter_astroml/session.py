@@ -20,7 +20,7 @@ from jupyter_astroml.archives.known import DEMO, KNOWN, lookup
 from jupyter_astroml.archives.rows import references
 from jupyter_astroml.core.errors import DataError, ModelError, RunError, SettingsError
 from jupyter_astroml.core.jobs import Engine, Job
-from jupyter_astroml.core.records import Attributions, Cutouts, LightCurves, References
+from jupyter_astroml.core.records import Attributions, Cutouts, LightCurves, Predictions, References
 from jupyter_astroml.core.settings import settings
 from jupyter_astroml.models import catalogue
 
@@ -377,6 +377,7 @@ def explain(
     data: Any,
     *,
     model: str = "",
+    digest: str = "",
     ids: Iterable[str] | str | None = None,
     target: str | float | None = None,
     method: str = "smoothgrad",
@@ -392,6 +393,8 @@ def explain(
         A run brings its model with it.
     model : str
         Name of the model; not needed with a run.
+    digest : str
+        Refuse any other weights; a run brings the digest of those that answered.
     ids : str or iterable of str, optional
         Objects to explain; needed for a run or a long table, since each costs many passes.
     target : str or float, optional
@@ -415,20 +418,22 @@ def explain(
     ------
     DataError
         For an unknown id, class or method, or data that could not be fetched.
+    ModelError
+        If there is no such model, or it is not the one that answered.
     """
     from jupyter_astroml.compute.run import Run
     from jupyter_astroml.explain.methods import attribute
     from jupyter_astroml.models.loading import load
     from jupyter_astroml.models.threads import one_thread
 
-    if isinstance(data, Run):
-        model = model or data.job.model
+    if isinstance(data, Run) and model in ("", data.job.model):
+        model, digest = data.job.model, digest or data.job.digest
     if not model:
         raise ModelError("No model is named", remedy="write explain(…, model='…')")
     wanted = [ids] if isinstance(ids, str) else ids
     if not isinstance(data, Run | References | Cutouts | LightCurves):
         data = samples(data, model=model)
-    loaded = load(model)
+    loaded = load(model, digest or None)
     seen = loaded.prepare(fetch(data, ids=wanted)).samples
     with one_thread():
         targets = _targets(loaded, seen, target)
@@ -452,6 +457,49 @@ def explain(
         ra=seen.ra,
         dec=seen.dec,
     )
+
+
+def events(predictions: Predictions, curves: LightCurves) -> Table:
+    """List the events that a detector found in light curves, under the model's own rule.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Answers of a detector, of these light curves and perhaps of others.
+    curves : LightCurves
+        As the archive gave them: what `fetch` returns.
+
+    Returns
+    -------
+    Table
+        One row an event: see `jupyter_astroml.models.events.events`.
+
+    Raises
+    ------
+    ModelError
+        If the model that answered is not here.
+    DataError
+        If the answers are not those of a detector for these light curves.
+    """
+    from jupyter_astroml.models.events import events_of
+
+    meta = predictions.meta
+    entry = catalogue.find(str(meta.get("model", "")), meta.get("digest"))
+    found = predictions[_rows(predictions.ids, curves.ids)]
+    if "probability" not in found.arrays:
+        raise DataError(
+            f"The model {entry.name} finds no events",
+            remedy="use a model for the task 'detect': aml.models()",
+        )
+    width = curves.values.shape[1]
+    arrays = {name: _as_wide(found.arrays[name], width) for name in found.arrays}
+    return events_of(entry.card, arrays, curves)
+
+
+def _as_wide(values: np.ndarray, width: int) -> np.ndarray:
+    """Cut or pad to a number of cadences: blocks and fetches pad to the longest of their own."""
+    pad = max(0, width - values.shape[1])
+    return np.pad(values[:, :width], ((0, 0), (0, pad)), constant_values=np.nan)
 
 
 def _targets(loaded: Any, seen: Any, target: str | float | None) -> np.ndarray:
@@ -649,11 +697,24 @@ def report(
     if len(many) == 1:
         return _page(many[0], path, objects=objects, truth=truth, title=title)
     pages = {}
-    for made in many:
+    for made, tab in zip(many, _tabs(many), strict=True):
         part = path.with_name(f".{path.stem}-{made.folder.name}.html")
-        pages[made.job.model] = _page(made, part, objects=objects, truth=None, title="").read_text()
+        pages[tab] = _page(made, part, objects=objects, truth=None, title="").read_text("utf-8")
         part.unlink()
     return book(path, pages, title=title or "Predictions")
+
+
+def _tabs(runs: list[Run]) -> list[str]:
+    """Return a name for each run: its model, and its folder where that alone is not unique."""
+    for name in (
+        lambda r: r.job.model,
+        lambda r: f"{r.job.model}, {r.folder.name}",
+        lambda r: f"{r.job.model}, {r.folder}",
+    ):
+        names = [str(name(r)) for r in runs]
+        if len(set(names)) == len(names):
+            break
+    return names
 
 
 def _page(run: Run, path: Path, *, objects: int, truth: np.ndarray | None, title: str) -> Path:
@@ -661,22 +722,32 @@ def _page(run: Run, path: Path, *, objects: int, truth: np.ndarray | None, title
 
     found = run.predictions()
     chosen = least_sure(found, n=objects)
-    # Blocks may pad light curves differently: each object is fetched and explained on its own.
-    shown = fetch(run, ids=chosen)
-    maps = [explain(shown[i], model=run.job.model, samples=16) for i in range(len(shown))]
+    shown: Any = fetch(run, ids=chosen) if chosen else None
+    # Blocks may pad light curves differently: each object is explained on its own.
+    maps = [
+        explain(shown[i], model=run.job.model, digest=run.job.digest, samples=16)
+        for i in range(0 if shown is None else len(shown))
+    ]
     entry = catalogue.find(run.job.model)
     return write(
         path,
         predictions=found,
         samples=shown,
         attributions=maps,
+        events=events(found, shown) if isinstance(shown, LightCurves) else None,
         truth=truth,
         title=title or entry.card.title,
         meta=run.meta,
     )
 
 
-def least_sure(predictions: Any, *, n: int) -> list[str]:
-    """Return the ids of the objects of which a model is least sure, the worst first."""
-    doubt = np.where(predictions.ok, predictions.columns["uncertainty"], -1.0)
-    return [str(i) for i in predictions.ids[np.argsort(-doubt, kind="stable")[:n]]]
+def least_sure(predictions: Predictions, *, n: int) -> list[str]:
+    """Return the ids of the objects of which a model is least sure, the worst first.
+
+    Objects without an answer are not among them.
+    """
+    rows = np.flatnonzero(predictions.ok)
+    if not rows.size:
+        return []
+    doubt = np.nan_to_num(predictions.columns["uncertainty"][rows], nan=-1.0)
+    return [str(i) for i in predictions.ids[rows[np.argsort(-doubt, kind="stable")[:n]]]]

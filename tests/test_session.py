@@ -1,6 +1,9 @@
 """The whole story against the demo sky: real archive, real models, real runs."""
 
+import json
 import re
+import shutil
+from dataclasses import replace
 from html import unescape
 
 import numpy as np
@@ -9,7 +12,9 @@ from astropy import units as u
 
 import jupyter_astroml as aml
 from jupyter_astroml.core.errors import AstroMLError, DataError, ModelError, RunError
+from jupyter_astroml.models.cards import digest_of
 from jupyter_astroml.session import archive as any_archive
+from jupyter_astroml.session import events, least_sure
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +136,65 @@ def test_a_flare_is_explained_near_its_time(star_run):
     assert weight[np.abs(time - at) < 0.2].sum() > 0.7 * weight.sum()
 
 
+@pytest.fixture
+def retrained(tmp_path, monkeypatch):
+    """A site's model that answered a run and was trained again since."""
+    folder = tmp_path / "models" / "ours"
+    shutil.copytree(aml.model("galaxy_morphology").folder, folder)
+    card = (folder / "card.yaml").read_text(encoding="utf-8")
+    (folder / "card.yaml").write_text(card.replace("id: galaxy_morphology", "id: ours"), "utf-8")
+    monkeypatch.setenv("ASTROML_MODEL_PATH", str(folder.parent))
+
+    def train_again():
+        from safetensors.torch import load_file, save_file
+
+        weights = load_file(folder / "weights.safetensors")
+        save_file({k: v * 1.5 for k, v in weights.items()}, folder / "weights.safetensors")
+        facts = json.loads((folder / "facts.json").read_text())
+        facts["digest"] = digest_of(folder / "weights.safetensors")
+        (folder / "facts.json").write_text(json.dumps(facts))
+
+    return train_again
+
+
+def test_a_run_is_explained_by_the_weights_that_answered_and_no_others(
+    galaxies, retrained, tmp_path
+):
+    run = aml.predict(galaxies[:2], model="ours", run=tmp_path / "run", block=2, progress=False)
+    name = str(run.predictions().ids[0])
+    aml.explain(run, ids=name, method="gradient")
+    retrained()
+    with pytest.raises(ModelError, match="not those that were asked for"):
+        aml.explain(run, ids=name, method="gradient")
+    with pytest.raises(ModelError, match="not those that were asked for"):
+        aml.report(run, tmp_path / "report.html", objects=1)
+    widget = aml.inspect(run, bokehjs="served")
+    assert "not those that were asked for" in widget.status.value
+    widget.close()
+
+
+def test_events_are_those_that_the_model_counted(star_run):
+    found = star_run.predictions()
+    # Alone, a light curve may be shorter than the padding of its block.
+    for name, count in zip(found.ids, found.columns["n_events"], strict=True):
+        table = events(found, aml.fetch(star_run, ids=[name]))
+        assert len(table) == count
+        assert set(table["id"]) <= {name}
+
+
+def test_inspector_and_report_mark_the_events_of_the_model(star_run, tmp_path):
+    found = star_run.predictions()
+    row = int(np.argmax(found.columns["n_events"]))
+    widget = aml.inspect(star_run, bokehjs="served")
+    widget.select(str(found.ids[row]))
+    count = int(found.columns["n_events"][row])
+    assert len(widget.view.events.data["time"]) == count
+    assert len(widget.target.options) == 1 + count
+    threshold = aml.model("flares").card.facts.calibration["threshold"]
+    assert widget.view.rule.location == threshold
+    widget.close()
+
+
 def test_fit_is_told_before_a_run(galaxies):
     found = aml.check(galaxies[:3], model="galaxy_morphology")
     assert all(str(w).startswith("converted") for w in found["fit"])
@@ -143,6 +207,40 @@ def test_a_report_stands_alone(galaxy_run, star_run, tmp_path):
     assert "Simulated data: never observed" in text
     fetched = r"<(?:script|link|iframe)\b[^>]*\b(?:src|href)=[\"']https?:"
     assert re.findall(fetched, text) == []
+
+
+def test_two_runs_of_one_model_are_two_tabs(galaxies, galaxy_run, tmp_path):
+    other = aml.predict(
+        galaxies[:2], model="galaxy_morphology", run=tmp_path / "run", block=2, progress=False
+    )
+    third = aml.predict(
+        galaxies[:1], model="galaxy_morphology", run=tmp_path / "third", progress=False
+    )
+    path = aml.report([galaxy_run, other, third], tmp_path / "report.html", objects=1)
+    assert path.read_text().count("<iframe") == 3
+    path = aml.report([other, third], tmp_path / "report.html", objects=1)
+    labels = re.findall("<label[^>]*>(.*?)</label>", path.read_text())
+    assert labels == ["galaxy_morphology, run", "galaxy_morphology, third"]
+
+
+def test_a_run_without_one_answer_is_reported_too(galaxies, tmp_path):
+    gone = galaxies[:2].copy()
+    gone["access_url"] = "http://127.0.0.1:9/nothing"
+    run = aml.predict(
+        gone, model="galaxy_morphology", run=tmp_path / "run", block=2, progress=False
+    )
+    found = run.predictions()
+    assert not found.ok.any()
+    assert least_sure(found, n=2) == []
+    assert "2 without an answer" in aml.report(run, tmp_path / "report.html").read_text()
+
+
+def test_only_objects_with_an_answer_are_doubtful(galaxy_run):
+    found = galaxy_run.predictions()
+    status = found.status.astype("U20")
+    status[3:] = "no pixels"
+    names = least_sure(replace(found, status=status), n=12)
+    assert sorted(names) == sorted(found.ids[:3])
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,9 @@ def prediction(predictions: Predictions, row: int = 0) -> str:
     if "label" in get:
         words = f"{name}: {get['label']}, probability {get['confidence']:.2f}"
         words += f", uncertainty {get['uncertainty']:.2f} of 1."
-        if get.get("prediction_set"):
-            words += f" Possible: {str(get['prediction_set']).replace('|', ', ')}."
+        if "prediction_set" in get:
+            likely = str(get["prediction_set"]).replace("|", ", ")
+            words += f" Possible: {likely}." if likely else " No class is likely enough."
     else:
         count = int(get.get("n_events", 0))
         words = f"{name}: {count} event{'' if count == 1 else 's'}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.layouts import column, row
@@ -33,8 +33,9 @@ from .look import (
 )
 from .pictures import colour, orientation, packed
 
-# Probability above which a cadence belongs to an event, unless the model says otherwise.
-THRESHOLD = 0.5
+if TYPE_CHECKING:
+    from astropy.table import Table
+
 _NOTHING = np.zeros((1, 1), dtype=np.uint32)
 
 
@@ -218,11 +219,13 @@ class LightCurveView:
     layout : LayoutDOM
         What Bokeh shows.
     flux, saliency, probability, events : ColumnDataSource
-        What is drawn: cadences, the explained window, cadences with a probability, and peaks.
+        What is drawn: cadences, the explained window, cadences with a probability, and the peaks of
+        events.
     """
 
-    def __init__(self, *, width: int = 780, threshold: float = THRESHOLD) -> None:
-        self.threshold = threshold
+    def __init__(self, *, width: int = 780) -> None:
+        self._shown: tuple[LightCurves, int] | None = None
+        self._marked: Table | None = None
         self.flux = ColumnDataSource({"time": [], "flux": []})
         self.saliency = ColumnDataSource(
             {"time": [], "flux": [], "map": [], "raises": [], "lowers": []}
@@ -292,15 +295,10 @@ class LightCurveView:
             "time", "p", source=self.events, marker="inverted_triangle", size=9,
             fill_color=None, line_color=INK,
         )  # fmt: skip
-        self.bottom.add_layout(
-            Span(
-                location=self.threshold,
-                dimension="width",
-                line_color=QUIET,
-                line_dash=[2, 4],
-                line_width=1,
-            )
+        self.rule = Span(
+            dimension="width", line_color=QUIET, line_dash=[2, 4], line_width=1, visible=False
         )
+        self.bottom.add_layout(self.rule)
 
     def show(
         self,
@@ -335,6 +333,8 @@ class LightCurveView:
         self.bottom.xaxis.axis_label = plain(time_label(curves))
         whole = (float(time[good].min()), float(time[good].max())) if good.any() else (0.0, 1.0)
         self._show_probability(curves, predictions, index)
+        self._shown = curves, index
+        self._show_events()
         view = whole
         if attributions is None:
             self.clear_map()
@@ -377,7 +377,6 @@ class LightCurveView:
         self.bottom.visible = predictions is not None and "probability" in predictions.arrays
         if predictions is None or "probability" not in predictions.arrays:
             self.probability.data = empty
-            self.events.data = {"time": [], "p": [], "flux": []}
             return
         p = np.asarray(predictions.arrays["probability"][0], dtype=np.float64)
         std = predictions.arrays.get("probability_std")
@@ -391,11 +390,34 @@ class LightCurveView:
             "low": np.clip(p - std, 0, 1)[good],
             "high": np.clip(p + std, 0, 1)[good],
         }
-        peaks = events(p, threshold=self.threshold)
+
+    def mark_events(self, events: Table) -> None:
+        """Mark the peaks of events, and the threshold above which a cadence belongs to one.
+
+        What makes an event is the model's to say, so the plot works out none.
+
+        Parameters
+        ----------
+        events : Table
+            Of any number of objects, with ``id``, ``t_peak`` and ``probability``, and the
+            ``threshold`` of the ``rule`` in its meta, as `jupyter_astroml.session.events` gives.
+            They are marked on the object that is shown, and on those that will be.
+        """
+        self._marked = events
+        self.rule.update(location=float(events.meta["rule"]["threshold"]), visible=True)
+        self._show_events()
+
+    def _show_events(self) -> None:
+        if self._marked is None or self._shown is None:
+            return
+        curves, index = self._shown
+        mine = self._marked[np.asarray(self._marked["id"], dtype=str) == curves.ids[index]]
+        peaks = np.asarray(mine["t_peak"], dtype=np.float64)
+        at = [int(np.nanargmin(np.abs(curves.time[index] - peak))) for peak in peaks]
         self.events.data = {
-            "time": time[peaks],
-            "p": p[peaks],
-            "flux": curves.values[index, peaks],
+            "time": peaks,
+            "p": np.asarray(mine["probability"], dtype=np.float64),
+            "flux": curves.values[index, at],
         }
 
     def clear_map(self, *, title: str = "") -> None:
@@ -451,26 +473,6 @@ def time_label(curves: LightCurves) -> str:
     if curves.time_zero:
         return f"JD − {curves.time_zero:.10g} [days, {scale}]"
     return f"time [days, {scale}]"
-
-
-def events(probability: np.ndarray, *, threshold: float = THRESHOLD) -> np.ndarray:
-    """Return the cadence of the peak of each run above the threshold, in order of time.
-
-    Parameters
-    ----------
-    probability : ndarray, shape (t,)
-        NaN where the model gave none; a missing cadence ends a run.
-    threshold : float
-        Probability above which a cadence belongs to an event.
-
-    Returns
-    -------
-    ndarray of int, shape (event,)
-    """
-    above = np.concatenate([[0], (np.nan_to_num(probability) > threshold).astype(int), [0]])
-    starts, ends = np.flatnonzero(np.diff(above) == 1), np.flatnonzero(np.diff(above) == -1)
-    peaks = [s + int(np.argmax(probability[s:e])) for s, e in zip(starts, ends, strict=True)]
-    return np.array(peaks, dtype=int)
 
 
 def view_of(samples: Any, **options: Any) -> CutoutView | LightCurveView:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from bokeh.embed import components
@@ -25,6 +25,9 @@ from .scatter import MOST, ScatterView
 from .table import TableView
 from .thumbnails import data_url
 
+if TYPE_CHECKING:
+    from astropy.table import Table
+
 # Objects whose pictures and maps the page holds: each costs about 50 kB.
 MOST_PICTURES = 24
 
@@ -35,6 +38,7 @@ def report(
     predictions: Predictions,
     samples: Any = None,
     attributions: Attributions | Iterable[Attributions] = (),
+    events: Table | None = None,
     truth: np.ndarray | None = None,
     title: str = "",
     meta: Mapping[str, Any] | None = None,
@@ -49,12 +53,13 @@ def report(
     path : Path
         File to write; its folder is made.
     predictions : Predictions
-        Answers for any number of objects; beyond 5000 a random sample is drawn, and the page says
-        so.
+        Answers for any number of objects; beyond 5000 a sample is drawn, and the page says so.
     samples : Cutouts or LightCurves, optional
         Data of a few of the objects; the first 24 are shown.
     attributions : Attributions or iterable of Attributions, optional
         Maps of some of these objects.
+    events : Table, optional
+        Events in the light curves, to be marked: see `LightCurveView.mark_events`.
     truth : ndarray of str, shape (n,), optional
         True labels, in the order of the predictions; they add a reliability diagram.
     title : str
@@ -73,7 +78,7 @@ def report(
     place = {name: i for i, name in enumerate(predictions.ids.tolist())}
     shown = [] if samples is None else [n for n in samples.ids.tolist() if n in place]
     shown = shown[:MOST_PICTURES]
-    plots = _linked(predictions, samples, maps, shown)
+    plots = _linked(predictions, samples, maps, shown, events)
     if truth is not None and "label" in predictions.columns:
         found = calibration.from_labels(predictions, truth)
         plots["calibration"] = calibration.draw(found)
@@ -105,7 +110,11 @@ def _by_id(attributions: Attributions | Iterable[Attributions]) -> dict[str, Att
 
 
 def _linked(
-    predictions: Predictions, samples: Any, maps: dict[str, Attributions], shown: list[str]
+    predictions: Predictions,
+    samples: Any,
+    maps: dict[str, Attributions],
+    shown: list[str],
+    events: Table | None,
 ) -> dict[str, Model]:
     """Return scatter, table and object, whose selections follow one another in the browser."""
     scatter = ScatterView(predictions, width=430, height=400)
@@ -118,6 +127,8 @@ def _linked(
     args: dict[str, Any] = {"points": scatter.source, "ring": scatter.ring, "texts": texts}
     if shown:
         view = view_of(samples, **({"width": 600} if _curves(samples) else {"side": 220}))
+        if isinstance(view, LightCurveView) and events is not None:
+            view.mark_events(events)
         args |= _stored(view, predictions, samples, maps, shown)
         plots["object"] = view.layout
         first = int(np.flatnonzero(predictions.ids == shown[0])[0])

@@ -46,6 +46,7 @@ def inspect(run: Any, *, bokehjs: str = "auto") -> Inspector:
         return session.explain(
             sample,
             model=made.job.model,
+            digest=made.job.digest,
             target=target,
             method=method,
             progress=progress,
@@ -58,6 +59,7 @@ def inspect(run: Any, *, bokehjs: str = "auto") -> Inspector:
         fetch=lambda name: session.fetch(made, ids=[name]),
         explain=explained,
         refine=refined,
+        events=lambda sample, one: session.events(one, sample),
         methods=METHODS,
         bokehjs=bokehjs,
     )

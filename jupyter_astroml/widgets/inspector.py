@@ -6,7 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as ipw
 import numpy as np
@@ -14,19 +14,24 @@ from bokeh.events import Tap
 
 from jupyter_astroml.core.errors import AstroMLError, DataError
 from jupyter_astroml.core.records import Attributions, LightCurves, Predictions
-from jupyter_astroml.plots import describe, maps
+from jupyter_astroml.plots import describe
 from jupyter_astroml.plots.gallery import GalleryView
 from jupyter_astroml.plots.look import escaped
+from jupyter_astroml.plots.maps import CutoutView, LightCurveView
 from jupyter_astroml.plots.scatter import ScatterView, axis_title, choices, labels
 from jupyter_astroml.plots.table import TableView, orders
 
 from .live import Live, Progress, Work
 from .live import bokehjs as provide_bokehjs
 
+if TYPE_CHECKING:
+    from astropy.table import Table
+
 Fetch = Callable[[str], Any]
 Target = str | float
 Explain = Callable[[Any, Target, str, Progress], Attributions]
 Code = Callable[[str, Target, str], str]
+Events = Callable[[LightCurves, Predictions], "Table"]
 
 # Objects and maps that are kept, so that going back costs nothing.
 _KEPT = 128
@@ -42,6 +47,7 @@ def inspector(
     explain: Explain,
     methods: Mapping[str, str] | Sequence[str],
     refine: Explain | None = None,
+    events: Events | None = None,
     code: Code | None = None,
     bokehjs: str = "auto",
 ) -> Inspector:
@@ -65,6 +71,9 @@ def inspector(
         Names of the methods and a line about each, as `jupyter_astroml.explain.METHODS`.
     refine : callable, optional
         As `explain`, with more passes: its map replaces the first one when it is ready.
+    events : callable, optional
+        ``events(sample, prediction) -> Table`` of one light curve, as
+        `jupyter_astroml.session.events` gives it: the events are marked and can be explained.
     code : callable, optional
         ``code(id, target, method) -> str``: a line that gives the same picture.
     bokehjs : {"auto", "served", "inline"}
@@ -93,6 +102,7 @@ def inspector(
         fetch=fetch,
         explain=explain,
         refine=refine,
+        events=events,
         methods=methods,
         code=code or _line,
     )
@@ -135,12 +145,14 @@ class Inspector(ipw.VBox):
         fetch: Fetch,
         explain: Explain,
         refine: Explain | None,
+        events: Events | None,
         methods: Mapping[str, str] | Sequence[str],
         code: Code,
     ) -> None:
         self._predictions = predictions
         self._kind = kind
         self._fetch, self._explain, self._refine, self._code = fetch, explain, refine, code
+        self._events = events
         self._samples, self._maps = _Kept(), _Kept()
         self._work, self._thumbs = Work(), Work()
         self._row: int | None = None
@@ -165,7 +177,7 @@ class Inspector(ipw.VBox):
         self.table = TableView(p, width=_WIDTH, height=230)
         self.gallery = GalleryView(across=8, width=_WIDTH)
         curves = self._kind == "light_curves"
-        self.view: Any = maps.LightCurveView(width=540) if curves else maps.CutoutView(side=200)
+        self.view: Any = LightCurveView(width=540) if curves else CutoutView(side=200)
         self._live = [Live(v.layout) for v in (self.scatter, self.view, self.gallery, self.table)]
 
     def _make_controls(self, methods: Mapping[str, str] | Sequence[str]) -> None:
@@ -475,12 +487,16 @@ class Inspector(ipw.VBox):
     def _draw_sample(self, sample: Any, one: Predictions) -> None:
         fresh = self._sample is None
         self._sample = sample
-        if isinstance(sample, LightCurves):
-            if fresh:
-                self._quietly(lambda: self._offer_events(sample, one))
-                self.view.show(sample, None, one, title=self.selected)
-        elif fresh:
+        if not fresh:
+            return
+        if not isinstance(sample, LightCurves):
             self.view.show(sample, title=self.selected)
+            return
+        self.view.show(sample, None, one, title=self.selected)
+        if self._events is not None and one.ok[0]:
+            found = self._events(sample, one)
+            self.view.mark_events(found)
+            self._quietly(lambda: self._offer(found))
 
     def _draw_map(
         self, found: Attributions, one: Predictions, target: Target, begun: float
@@ -513,19 +529,17 @@ class Inspector(ipw.VBox):
         names = [n[2:] for n in self._predictions.columns if n.startswith("p_")]
         return [("the given label", ""), *((n, n) for n in names)]
 
-    def _offer_events(self, sample: LightCurves, one: Predictions) -> None:
-        """List the events of this light curve as targets."""
-        if "probability" not in one.arrays:
-            return
-        p = np.asarray(one.arrays["probability"][0])[: sample.values.shape[1]]
-        peaks = maps.events(p, threshold=self.view.threshold)
+    def _offer(self, events: Table) -> None:
+        """List events as targets."""
         # The most probable first: a noisy curve may have hundreds.
-        best = peaks[np.argsort(-p[peaks], kind="stable")][:50]
-        found = [
-            (f"t = {sample.time[0, i]:.4f} d, p = {p[i]:.2f}", float(sample.time[0, i]))
-            for i in best
+        best = events[np.argsort(-np.asarray(events["probability"]), kind="stable")[:50]]
+        self.target.options = [
+            *self._targets(),
+            *(
+                (f"t = {t:.4f} d, p = {p:.2f}", float(t))
+                for t, p in zip(best["t_peak"], best["probability"], strict=True)
+            ),
         ]
-        self.target.options = [("most probable event", ""), *found]
         self.target.value = ""
 
     def _tapped_time(self, event: Any) -> None:

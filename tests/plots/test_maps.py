@@ -1,5 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from astropy.table import Table
 from records_of_plots import classified, curve, cutouts, detected, explained, header
 
 from jupyter_astroml.core.records import Cutouts
@@ -136,7 +139,29 @@ def test_a_light_curve_is_drawn_in_days_with_band_and_events():
     assert len(data["p"]) == 199
     assert data["high"].max() == 1.0
     assert data["low"].min() == 0.0
-    assert view.events.data["time"].tolist() == [pytest.approx(1354 + 100 / 720)]
+
+
+def found_events(**columns):
+    return Table(columns, meta={"rule": {"threshold": 0.38}})
+
+
+def test_the_events_of_the_model_are_marked_and_no_others():
+    curves = curve()
+    peak = curves.time[0, 102]
+    view = maps.LightCurveView()
+    view.show(curves, None, detected(curves))
+    # A high probability is no event: the model's rule asks more.
+    assert len(view.events.data["time"]) == 0
+    assert not view.rule.visible
+    view.mark_events(found_events(id=["other", "star"], t_peak=[1.0, peak], probability=[0.8, 0.9]))
+    assert view.events.data["time"].tolist() == [peak]
+    assert view.events.data["flux"].tolist() == [1.5]
+    assert (view.rule.location, view.rule.visible) == (0.38, True)
+    view.show(type(curves)(ids=["third"], time=curves.time, values=curves.values))
+    assert len(view.events.data["time"]) == 0
+    view.show(curves)
+    view.mark_events(found_events(id=np.array([], dtype=str), t_peak=[], probability=[]))
+    assert len(view.events.data["time"]) == 0
 
 
 def test_saliency_is_drawn_on_the_cadences_that_were_explained():
@@ -168,12 +193,6 @@ def test_a_light_curve_without_one_good_cadence_is_drawn_empty():
     view.show(empty)
     assert len(view.flux.data["time"]) == 0
     assert view.bottom.xaxis[0].axis_label == "time [days, TDB]"
-
-
-def test_events_are_the_peaks_of_runs_above_the_threshold():
-    p = np.array([0.9, 0.1, 0.6, 0.8, 0.7, 0.2, np.nan, 0.9, np.nan, 0.95])
-    assert maps.events(p).tolist() == [0, 3, 7, 9]
-    assert maps.events(np.zeros(4)).tolist() == []
 
 
 def test_the_words_about_a_map_are_right_by_hand():
@@ -217,6 +236,11 @@ def test_the_words_about_predictions_count_them():
     assert describe.prediction(classified(), 0) == (
         "g0: spiral, probability 0.55, uncertainty 0.45 of 1."
     )
+    given = replace(
+        classified(2), columns={**classified(2).columns, "prediction_set": ["spiral|merger", ""]}
+    )
+    assert describe.prediction(given, 0).endswith("Possible: spiral, merger.")
+    assert describe.prediction(given, 1).endswith("No class is likely enough.")
     assert describe.prediction(detected(curve())) == (
         "star: 1 event, largest probability 0.90 ± 0.20 at 1354.1389 d."
     )

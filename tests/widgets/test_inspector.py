@@ -8,6 +8,7 @@ from simulated_sky import Bump, Shape, classified, detected, explainer, flaring_
 from jupyter_astroml.core.errors import ArchiveError, DataError, SettingsError
 from jupyter_astroml.core.records import Predictions
 from jupyter_astroml.explain import METHODS, attribute
+from jupyter_astroml.models.events import events
 from jupyter_astroml.widgets.inspector import inspector
 
 
@@ -21,6 +22,11 @@ def look_at(predictions, samples, module, *, kind="cutouts", **options):
         methods=METHODS,
         **{"bokehjs": "served", **options},
     )
+
+
+def events_in(sample, one):
+    p, std = one.arrays["probability"], one.arrays["probability_std"]
+    return events(p, std, sample.time, sample.values, ids=sample.ids)
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ def stars():
 
 @pytest.fixture
 def flares(stars):
-    widget = look_at(detected(Bump(), stars), stars, Bump(), kind="light_curves")
+    widget = look_at(detected(Bump(), stars), stars, Bump(), kind="light_curves", events=events_in)
     yield widget
     widget.close()
 
@@ -282,6 +288,16 @@ def test_a_flare_is_shown_in_days_with_its_probability(flares, stars):
     p = view.probability.data
     assert (p["low"] <= p["p"]).all()
     assert (p["p"] <= p["high"]).all()
+
+
+def test_what_the_network_alone_takes_for_an_event_is_not_offered(stars):
+    found = detected(Bump(), stars)
+    # Sure of a flare where the light is quiet: the rule of the model refuses it.
+    found.arrays["probability"][0, 150:160] = 0.99
+    widget = look_at(found, stars, Bump(), kind="light_curves", events=events_in)
+    assert len(widget.view.events.data["time"]) == 2
+    assert len(widget.target.options) == 3
+    widget.close()
 
 
 def test_another_event_of_the_same_star_can_be_explained(flares):

@@ -1,26 +1,48 @@
-"""One HTTP session for a task: time limits, size limits, and patience with a busy archive."""
+"""One HTTP session for a task: time limits, size limits, and patience with a busy archive.
+
+Addresses come from rows of archives, and answers from whoever stands behind them: neither may hold
+a worker for ever, fill its memory, or be given a password.
+"""
 
 from __future__ import annotations
 
 import random
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from requests.exceptions import InvalidURL
+from urllib3.exceptions import HTTPError
 
 from jupyter_astroml.core.errors import ArchiveError
 
 # Seconds to connect, and seconds of silence while reading.
 TIMEOUT = (10.0, 60.0)
+# Seconds for a whole answer, however steadily it drips.
+MAX_SECONDS = 600.0
 MAX_BYTES = 256 * 2**20
 TRIES = 4
 # An archive may ask for an hour; a notebook does not wait that long without a word.
 MAX_PAUSE = 30.0
 _BUSY = {429, 502, 503, 504}
+_PART = 2**16
+
+
+class UnreachableError(ArchiveError):
+    """Nobody answers there: another question to the same place would wait in vain too."""
 
 
 class Session(requests.Session):
-    """A `requests.Session` that never waits for ever.
+    """A `requests.Session` that never waits for ever and sends no passwords.
+
+    Parameters
+    ----------
+    seconds : float
+        Most seconds that a whole answer may take.
+    limit : int
+        Most bytes of an answer, after decompression.
 
     Attributes
     ----------
@@ -30,35 +52,137 @@ class Session(requests.Session):
 
     patience = TIMEOUT
 
+    def __init__(self, *, seconds: float = MAX_SECONDS, limit: int = MAX_BYTES) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.limit = limit
+        # With an `auth` of its own, requests looks for none in ~/.netrc: a `default` entry there
+        # would otherwise go to any host that a row of an archive names.
+        self.auth = _no_password
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, _Bounding(self))
+
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send a request within the session's patience."""
+        """Send a request within the session's patience.
+
+        Raises
+        ------
+        requests.exceptions.InvalidURL
+            For whatever is no address; requests and urllib3 have many errors for that.
+        """
         if options.get("timeout") is None:
             options["timeout"] = self.patience
-        return super().request(method, url, **options)
+        try:
+            return super().request(method, url, **options)
+        except ValueError as err:
+            raise InvalidURL(str(err)) from err
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        """Take credentials off a request that is redirected to another host, and look for none."""
+        headers = prepared_request.headers
+        if "Authorization" in headers and self.should_strip_auth(
+            str(response.request.url), str(prepared_request.url)
+        ):
+            del headers["Authorization"]
 
 
-def download(session: requests.Session, url: str, *, limit: int = MAX_BYTES) -> tuple[bytes, str]:
+def _no_password(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+class _Bounding(HTTPAdapter):
+    """Sends the requests of a session, and bounds every answer, those that redirect included."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self._session = session
+
+    def send(self, *args: Any, **options: Any) -> requests.Response:
+        end = time.monotonic() + self._session.seconds
+        answer = super().send(*args, **options)
+        answer.raw = _Body(answer.raw, end=end, limit=self._session.limit)
+        return answer
+
+
+class _Body:
+    """The body of an answer, which ends in an error when it takes too long or grows too large.
+
+    It has what requests and pyvo use of urllib3's response; the rest is passed on.
+
+    Parameters
+    ----------
+    raw : urllib3.response.BaseHTTPResponse
+        The body.
+    end : float
+        Time of the monotonic clock after which nothing more is read.
+    limit : int
+        Most bytes, after decompression.
+    """
+
+    def __init__(self, raw: Any, *, end: float, limit: int) -> None:
+        self._raw = raw
+        self._end = end
+        self._limit = limit
+        self._size = 0
+
+    def read(self, amt: int | None = None, *, decode_content: bool | None = None) -> bytes:
+        """Return `amt` bytes, or all; fewer only at the end, as astropy's parser expects."""
+        parts, size = [], 0
+        while amt is None or size < amt:
+            part = self._some(_PART if amt is None else amt - size, decode_content=decode_content)
+            if not part:
+                break
+            parts.append(part)
+            size += len(part)
+        return b"".join(parts)
+
+    def stream(self, amt: int = _PART, *, decode_content: bool | None = None) -> Iterator[bytes]:
+        """Yield the body in parts, as they arrive."""
+        while part := self._some(amt, decode_content=decode_content):
+            yield part
+
+    def _some(self, amt: int, *, decode_content: bool | None) -> bytes:
+        # `read1` returns with what one packet brought; `read` would wait until `amt` bytes are
+        # there, and each byte that drips in would start its time limit anew.
+        part = self._raw.read1(amt, decode_content=decode_content) or b""
+        self._size += len(part)
+        if self._size > self._limit:
+            raise ArchiveError(f"The archive sent more than {self._limit / 2**20:.3g} MiB")
+        if part and time.monotonic() > self._end:
+            raise ArchiveError(
+                "The archive did not come to an end in time",
+                cause=f"{self._size} bytes had arrived",
+            )
+        return part
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+
+def download(session: Session, url: str) -> tuple[bytes, str]:
     """Return the body and the media type of a URL.
 
     Parameters
     ----------
-    session : requests.Session
+    session : Session
         Shared by the requests of one task, so that connections are used again.
     url : str
         http or https only: a row of an archive must not make us read local files.
-    limit : int
-        Largest body in bytes.
 
     Raises
     ------
+    UnreachableError
+        After the last of `TRIES` attempts without an answer.
     ArchiveError
-        After the last of `TRIES` attempts, or at once for an answer that will not change.
+        After the last attempt at a busy archive, or at once for an answer that will not change.
     """
     if not url.startswith(("http://", "https://")):
         raise ArchiveError(f"Refused to fetch {url[:80]!r}", cause="it is no http(s) address")
     for attempt in range(TRIES):
         try:
-            with session.get(url, stream=True, timeout=TIMEOUT) as answer:
+            with session.get(url, stream=True) as answer:
                 if answer.status_code in _BUSY and attempt < TRIES - 1:
                     time.sleep(_pause(attempt, answer.headers.get("Retry-After")))
                     continue
@@ -67,10 +191,12 @@ def download(session: requests.Session, url: str, *, limit: int = MAX_BYTES) -> 
                         f"The archive answered {answer.status_code} {answer.reason}",
                         cause=_excerpt(answer),
                     )
-                return _body(answer, limit), answer.headers.get("Content-Type", "")
-        except requests.RequestException as err:
+                return _body(answer), answer.headers.get("Content-Type", "")
+        except InvalidURL as err:
+            raise ArchiveError(f"Refused to fetch {url[:80]!r}", cause=str(err)) from err
+        except (requests.RequestException, HTTPError) as err:
             if attempt == TRIES - 1:
-                raise ArchiveError(
+                raise UnreachableError(
                     "The archive could not be reached",
                     cause=str(err),
                     remedy="try again later: what was done is kept",
@@ -79,18 +205,13 @@ def download(session: requests.Session, url: str, *, limit: int = MAX_BYTES) -> 
     raise AssertionError("unreachable")
 
 
-def _body(answer: requests.Response, limit: int) -> bytes:
-    parts, size = [], 0
-    for part in answer.iter_content(2**16):
-        size += len(part)
-        if size > limit:
-            raise ArchiveError(f"The archive sent more than {limit // 2**20} MiB for one object")
-        parts.append(part)
+def _body(answer: requests.Response) -> bytes:
+    body = b"".join(answer.iter_content(_PART))
     promised = answer.headers.get("Content-Length", "")
     encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
-    if promised.isdigit() and not encoded and int(promised) != size:
-        raise requests.ConnectionError(f"the body broke off at {size} of {promised} bytes")
-    return b"".join(parts)
+    if promised.isdigit() and not encoded and int(promised) != len(body):
+        raise requests.ConnectionError(f"the body broke off at {len(body)} of {promised} bytes")
+    return body
 
 
 def _pause(attempt: int, asked: str | None) -> float:
@@ -101,8 +222,11 @@ def _pause(attempt: int, asked: str | None) -> float:
 
 
 def _excerpt(answer: requests.Response) -> str:
-    """Return the first words of an error document, without its markup."""
+    """Return the first words of an error document, without its markup, if it can be read."""
     import re
 
-    text = answer.raw.read(2000, decode_content=True).decode("utf-8", "replace")
+    try:
+        text = answer.raw.read(2000, decode_content=True).decode("utf-8", "replace")
+    except (HTTPError, OSError):
+        return ""
     return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:300]

@@ -1,6 +1,7 @@
 """A real server that misbehaves, on the loopback."""
 
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -16,6 +17,7 @@ class Misbehaving(BaseHTTPRequestHandler):
     def do_GET(self):
         seen = self.server.seen
         seen.append(self.path)
+        self.server.passwords.append(self.headers.get("Authorization"))
         times = seen.count(self.path)
         name = self.path.strip("/")
         if (name.startswith("busy") and times < 3) or name.startswith("never"):
@@ -36,6 +38,21 @@ class Misbehaving(BaseHTTPRequestHandler):
             self.end_headers()
             for _ in range(64):
                 self.wfile.write(b"x" * 2**16)
+        elif name.startswith("drip"):
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(100):
+                self.wfile.write(b"x")
+                time.sleep(0.05)
+        elif name.startswith("damaged"):
+            self.send_response(404)
+            self.send_header("Content-Encoding", "gzip")
+            self.end_headers()
+            self.wfile.write(b"this was never gzipped")
+        elif name.startswith("away"):
+            self.send_response(302)
+            self.send_header("Location", self.server.away)
+            self.end_headers()
         else:
             self.send_response(200)
             self.send_header("Content-Type", "text/plain")
@@ -49,7 +66,7 @@ class Misbehaving(BaseHTTPRequestHandler):
 @pytest.fixture
 def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Misbehaving) as made:
-        made.seen = []
+        made.seen, made.passwords = [], []
         made.url = f"http://127.0.0.1:{made.server_port}"
         thread = threading.Thread(target=made.serve_forever, daemon=True)
         thread.start()
@@ -84,9 +101,45 @@ def test_a_body_that_broke_off_is_fetched_again(server, session):
     assert download(session, f"{server.url}/cut")[0] == b"all of it"
 
 
-def test_a_body_beyond_the_limit_is_refused(server, session):
-    with pytest.raises(ArchiveError, match="more than 1 MiB"):
-        download(session, f"{server.url}/huge", limit=2**20)
+def test_a_body_beyond_the_limit_is_refused(server):
+    with Session(limit=2**20) as session, pytest.raises(ArchiveError, match="more than 1 MiB"):
+        download(session, f"{server.url}/huge")
+
+
+def test_an_archive_that_drips_for_ever_is_left(server):
+    with Session(seconds=0.3) as session, pytest.raises(ArchiveError, match="end in time"):
+        download(session, f"{server.url}/drip")
+    assert len(server.seen) == 1
+
+
+def test_an_error_document_that_cannot_be_read_leaves_the_error(server, session):
+    with pytest.raises(ArchiveError, match="404"):
+        download(session, f"{server.url}/damaged")
+
+
+@pytest.mark.parametrize("path", ["plain", "away"])
+def test_no_password_of_netrc_goes_to_a_host_that_a_row_names(
+    server, session, path, tmp_path, monkeypatch
+):
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    server.away = server.url.replace("127.0.0.1", "localhost")
+    assert download(session, f"{server.url}/{path}")[0] == b"all of it"
+    assert set(server.passwords) == {None}
+
+
+@pytest.mark.parametrize("url", ["http://[bad/x", "http://a..b/x", "http://x:port/", "http://"])
+def test_what_is_no_address_is_refused_at_once(session, url):
+    with pytest.raises(ArchiveError, match="Refused to fetch"):
+        download(session, url)
+
+
+@pytest.mark.parametrize("away", ["http://[bad/", "http://a..b/", "file:///etc/passwd"])
+def test_a_way_to_what_is_no_address_is_not_followed(server, session, away):
+    server.away = away
+    with pytest.raises(ArchiveError, match="Refused to fetch"):
+        download(session, f"{server.url}/away")
 
 
 def test_nobody_at_the_address_is_told_with_a_remedy(session, monkeypatch):

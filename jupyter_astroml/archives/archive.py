@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import requests
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 Mode = Literal["sync", "async"]
 # Phases of UWS 1.1 section 2.1.3 in which a job will not change any more.
 _OVER = {"COMPLETED", "ERROR", "ABORTED", "ARCHIVED"}
+# A table of this size in memory is a question that was meant otherwise.
+MAX_BYTES = 2**30
 # Silence of this many polls in a row ends the patience with a job's server.
 _LOST_POLLS = 8
 
@@ -71,7 +73,7 @@ class _Session(Session):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(limit=MAX_BYTES)
         self._answers: list[requests.Response] = []
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
@@ -91,6 +93,8 @@ class _Session(Session):
 class Archive:
     """A TAP service (Table Access Protocol 1.1) and the data that its rows point to.
 
+    It holds connections, which `close` or a ``with`` block gives back.
+
     Parameters
     ----------
     known : Known
@@ -102,6 +106,16 @@ class Archive:
         self.title = known.title
         self.url = known.url
         self._session = _Session()
+
+    def close(self) -> None:
+        """Give back the connections; the next question opens new ones."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def __repr__(self) -> str:
         return f"<Archive {self.name}: {self.url}>"
@@ -126,7 +140,7 @@ class Archive:
         maxrec : int, optional
             Most rows to return; None takes the service's own limit.
         timeout : float
-            Seconds in all that the answer may take.
+            Seconds in all that the answer may take; a job may take as long, and its table again.
         progress : callable, optional
             Called with the phase of an asynchronous job, whenever it changes.
 
@@ -257,6 +271,7 @@ class Archive:
     ) -> tuple[Any, str]:
         # pyvo's own calls take no time limit: it stands in the session.
         self._session.patience = (TIMEOUT[0], timeout)
+        self._session.seconds = timeout
         if progress:
             progress("EXECUTING")
         return self._service.run_sync(adql, maxrec=maxrec), ""
@@ -270,6 +285,7 @@ class Archive:
         progress: Callable[[str], None] | None,
     ) -> tuple[Any, str]:
         self._session.patience = TIMEOUT
+        self._session.seconds = timeout
         job = self._service.submit_job(adql, maxrec=maxrec)
         job.run()
         phase = _wait(job, timeout=timeout, progress=progress)

@@ -15,7 +15,8 @@ STAMP = 64 * 0.396 * u.arcsec
 
 @pytest.fixture(scope="module")
 def sky(demo_archive):
-    return archive(demo_archive.tap)
+    with archive(demo_archive.tap) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +67,16 @@ def test_a_job_that_takes_too_long_is_left_with_its_address(sky):
 def test_an_archive_that_is_not_there_is_told(galaxies):
     with pytest.raises(ArchiveError, match="did not answer"):
         archive("http://127.0.0.1:9/tap").query("SELECT TOP 1 * FROM x.y")
+
+
+def test_a_closed_archive_has_no_connections_left_and_can_be_asked_again(demo_archive):
+    with archive(demo_archive.tap) as sky:
+        sky.query("SELECT TOP 1 id FROM demo.galaxies")
+        pools = sky._session.get_adapter(sky.url).poolmanager.pools
+        assert len(pools) == 1
+    assert len(pools) == 0
+    assert len(sky.query("SELECT TOP 1 id FROM demo.galaxies")) == 1
+    sky.close()
 
 
 def test_the_schema_lists_columns_with_units_and_ucds(sky):

@@ -579,15 +579,16 @@ def evaluate(
     from importlib import import_module
     from importlib.util import find_spec
 
+    from jupyter_astroml.models.loading import load
+
     folder = Path(data)
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}", remedy="give the folder of labelled data")
-    entry = catalogue.find(model)
-    package = catalogue.architecture(entry.card.network.architecture)
+    package = catalogue.architecture(catalogue.find(model).card.network.architecture)
     if find_spec(f"{package}.evaluate") is None:
         raise ModelError(f"The model {model} brings no evaluation")
     found: Evaluation = import_module(f"{package}.evaluate").evaluate(
-        folder, seed=seed, progress=progress
+        folder, model=load(model), seed=seed, progress=progress
     )
     return found
 

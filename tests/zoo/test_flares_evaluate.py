@@ -1,11 +1,14 @@
 """Evaluation on folders of real layout, reading, matching, and the published network."""
 
 import csv
+import json
+import shutil
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
+import jupyter_astroml as aml
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.loading import load, replay
 from jupyter_astroml.zoo.flares import matching, published
@@ -63,6 +66,20 @@ def test_evaluation_of_a_folder_has_metrics_baseline_and_honest_notes(folder):
     assert "not found" in found.notes
     assert not any(name.startswith("stella") for name in found.metrics)
     assert evaluate(folder, seed=1).to_json() == found.to_json()
+
+
+def test_a_model_of_the_site_is_measured_itself(folder, tmp_path, monkeypatch):
+    ours = tmp_path / "models" / "ours"
+    shutil.copytree(load("flares").folder, ours)
+    text = (ours / "card.yaml").read_text(encoding="utf-8")
+    (ours / "card.yaml").write_text(text.replace("id: flares", "id: ours"), encoding="utf-8")
+    facts = json.loads((ours / "facts.json").read_text())
+    facts["calibration"]["threshold"] = 1.0
+    (ours / "facts.json").write_text(json.dumps(facts))
+    monkeypatch.setenv("ASTROML_MODEL_PATH", str(ours.parent))
+    found = aml.evaluate("ours", data=folder)
+    # Nothing is as probable as its rule asks.
+    assert (found.model, found.metrics["n_events"]["value"]) == ("ours", 0)
 
 
 def test_a_catalogue_of_other_times_is_not_matched(tmp_path, monkeypatch):

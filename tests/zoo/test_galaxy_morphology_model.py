@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 from galaxy_folder import write_folder
+from safetensors.torch import load_file, save_file
 
+import jupyter_astroml as aml
 from jupyter_astroml.core.errors import DataError
-from jupyter_astroml.models.cards import digest_of, read_card
+from jupyter_astroml.models.cards import Facts, digest_of, read_card, write_facts
 from jupyter_astroml.models.loading import load, replay
 from jupyter_astroml.zoo.galaxy_morphology import evaluate as evaluation
 from jupyter_astroml.zoo.galaxy_morphology import real, train
@@ -82,6 +84,45 @@ def test_a_folder_of_the_same_layout_is_evaluated(tmp_path):
         assert said["metrics"][name]["baseline"] is not None
     assert 1.0 <= said["metrics"]["conformal_set_size"]["value"] <= 4.0
     assert evaluate(tmp_path / "field").to_json() == said
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A site's model on the bundled architecture, whose logits are turned upside down."""
+    folder = tmp_path / "models" / "ours"
+    folder.mkdir(parents=True)
+    text = (HERE / "card.yaml").read_text(encoding="utf-8")
+    (folder / "card.yaml").write_text(text.replace("id: galaxy_morphology", "id: ours"), "utf-8")
+    weights = load_file(HERE / "weights.safetensors")
+    weights["temperature"] = -weights["temperature"]
+    save_file(weights, folder / "weights.safetensors")
+    facts = Facts(digest=digest_of(folder / "weights.safetensors"))
+    write_facts(folder, facts)
+    monkeypatch.setenv("ASTROML_MODEL_PATH", str(folder.parent))
+    return folder
+
+
+def test_a_model_of_the_site_is_measured_itself(site, tmp_path):
+    write_folder(tmp_path / "field", n=40, seed=31)
+    bundled, ours = (
+        aml.evaluate(name, data=tmp_path / "field") for name in ("galaxy_morphology", "ours")
+    )
+    assert (bundled.model, ours.model) == ("galaxy_morphology", "ours")
+    assert ours.value < 0.5 * bundled.value
+    # The one baseline stands beside both.
+    assert ours.baseline_value == bundled.baseline_value
+    assert "does not tell which ones its training used" in ours.split
+
+
+def test_what_a_model_of_the_site_was_taught_is_not_scored(site, tmp_path):
+    known = sorted(training_ids())[:1]
+    write_folder(tmp_path / "field", n=6, seed=32, ids=[*known, "1", "2", "3", "4", "5"])
+    (site / evaluation.TRAINING_IDS).write_text("1\n2\n")
+    found = aml.evaluate("ours", data=tmp_path / "field")
+    # Nor is what the bundled baseline was taught.
+    assert (found.n, found.excluded) == (3, 3)
+    shutil.copy(HERE / evaluation.baseline.FILE, site)
+    assert aml.evaluate("ours", data=tmp_path / "field").excluded == 2
 
 
 def test_objects_that_training_used_are_never_scored(tmp_path):

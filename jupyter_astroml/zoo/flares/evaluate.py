@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from jupyter_astroml.core.records import LightCurves
+    from jupyter_astroml.models.loading import Model
 
 NAME = "flares"
 
@@ -25,15 +26,18 @@ NAME = "flares"
 def evaluate(
     folder: Path,
     *,
+    model: Model | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Measure the model on light curves with a catalogue of flares.
+    """Measure a model on light curves with a catalogue of flares.
 
     Parameters
     ----------
     folder : Path
         In the layout of `jupyter_astroml.zoo.flares.real`.
+    model : Model, optional
+        Of this architecture, by default the bundled one.
     seed : int
         Of the bootstrap.
     progress : callable, optional
@@ -52,20 +56,23 @@ def evaluate(
     DataError
         If the folder does not have the layout, or its stars have no catalogued flare.
     """
+    from jupyter_astroml.models.loading import load
+
     curves, flares = read(folder)
     if not len(flares):
         raise DataError(
             f"No catalogued flare falls in the light curves of {Path(folder).name}",
             remedy="check the star numbers and the times of the catalogue (BTJD)",
         )
-    found, strict, rule, criteria = predicted_events(curves, progress=progress)
-    model = matching.counts(found, flares, curves)
+    model = model or load(NAME)
+    found, strict, rule, criteria = predicted_events(model, curves, progress=progress)
+    counted = matching.counts(found, flares, curves)
     classical = matching.counts(baseline.search(curves, criteria=criteria), flares, curves)
 
     def interval(statistic: Callable[[np.ndarray], float]) -> dict[str, float]:
-        return measure(bootstrap(statistic, model, seed=seed), baseline=statistic(classical))
+        return measure(bootstrap(statistic, counted, seed=seed), baseline=statistic(classical))
 
-    main = bootstrap(matching.f1, model, seed=seed)
+    main = bootstrap(matching.f1, counted, seed=seed)
     stella, about_stella = _published(curves, flares, rule=rule, folder=Path(folder), seed=seed)
     untuned = baseline.search(curves)
     metrics = {
@@ -83,7 +90,7 @@ def evaluate(
             theirs = metrics[f"{word}_precision"]["value"]
             metrics[f"precision_over_{word}"] = measure(own / theirs if theirs else float("nan"))
     return Evaluation(
-        model=NAME,
+        model=model.card.id,
         data=Path(folder).resolve().name,
         n=len(curves),
         metric="event F1",
@@ -117,12 +124,14 @@ _NOTES = (
 
 
 def predicted_events(
-    curves: LightCurves, *, progress: Callable[[int, int], None] | None = None
+    model: Model, curves: LightCurves, *, progress: Callable[[int, int], None] | None = None
 ) -> tuple[Table, Table, Rule, baseline.Criteria]:
-    """Run the model star by star as a user does.
+    """Run a model star by star as a user does.
 
     Parameters
     ----------
+    model : Model
+        Of this architecture.
     curves : LightCurves
         Any number of stars.
     progress : callable, optional
@@ -141,9 +150,6 @@ def predicted_events(
     """
     from astropy.table import vstack
 
-    from jupyter_astroml.models.loading import load
-
-    model = load(NAME)
     rule = Rule.of(model.card)
     parts, strict = [], []
     for i in range(len(curves)):

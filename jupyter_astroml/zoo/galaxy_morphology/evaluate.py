@@ -29,15 +29,20 @@ _BLOCK = 256
 def evaluate(
     folder: Path | str,
     *,
+    model: Model | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Score the model and the baseline on labelled pictures that training did not see.
+    """Score a model and a baseline on labelled pictures that training did not see.
 
     Parameters
     ----------
     folder : Path
         In the layout of `jupyter_astroml.zoo.galaxy_morphology.real`.
+    model : Model, optional
+        Of this architecture, by default the bundled one.
+        Its folder tells which objects its training used; where it brings no baseline, the bundled
+        one stands beside it.
     seed : int
         Of the bootstrap over objects.
     progress : callable, optional
@@ -53,38 +58,16 @@ def evaluate(
     DataError
         If the folder is not of the layout, or holds no unseen object.
     ModelError
-        If the model is not trained.
+        If the model is not trained, or names other classes.
     """
     from jupyter_astroml.models.loading import load
 
-    return judge(folder, load(NAME), files=HERE, seed=seed, progress=progress)
-
-
-def judge(
-    folder: Path | str,
-    model: Model,
-    *,
-    files: Path,
-    seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
-) -> Evaluation:
-    """Do the work of `evaluate` for a model that need not be installed yet.
-
-    Parameters
-    ----------
-    folder : Path
-        Labelled data.
-    model : Model
-        Card and module.
-    files : Path
-        Folder with the model's training ids and baseline.
-    seed : int
-        Of the bootstrap over objects.
-    progress : callable, optional
-        Called with the number of objects done and the total.
-    """
+    model = model or load(NAME)
+    files = model.folder or HERE
+    usual_files = files if (files / baseline.FILE).exists() else HERE
     table = real.labels(folder)
-    seen = np.isin(np.asarray(table["id"]), list(training_ids(files)))
+    taught = training_ids(files) | training_ids(usual_files)
+    seen = np.isin(np.asarray(table["id"]), list(taught))
     unsure = np.asarray(table["label"] == "")
     table = table[~seen & ~unsure]
     if not len(table):
@@ -94,7 +77,7 @@ def judge(
             remedy="give labelled objects that the model has not seen",
         )
     classes = np.array([CLASSES.index(label) for label in table["label"]])
-    p, usual, threshold = _answers(folder, table, model, files=files, progress=progress)
+    p, usual, threshold = _answers(folder, table, model, files=usual_files, progress=progress)
 
     def both(score: Callable[..., float]) -> dict[str, float]:
         return measure(bootstrap(score, classes, p, seed=seed), baseline=score(classes, usual))
@@ -115,7 +98,7 @@ def judge(
         metrics["conformal_set_size"] = measure(bootstrap(size, p, seed=seed))
     main = bootstrap(scores.macro_f1, classes, p, seed=seed)
     return Evaluation(
-        model=NAME,
+        model=model.card.id,
         data=Path(folder).resolve().name,
         n=len(table),
         metric="macro_f1",
@@ -127,7 +110,9 @@ def judge(
         baseline_value=scores.macro_f1(classes, usual),
         seed=seed,
         metrics=metrics,
-        split="labelled objects of the folder that training did not see",
+        split="labelled objects of the folder that training did not see"
+        if (files / TRAINING_IDS).exists()
+        else "labelled objects of the folder; the model does not tell which ones its training used",
         excluded=int((seen | unsure).sum()),
         excluded_why=(
             f"{int((seen & ~unsure).sum())} were used in training, "

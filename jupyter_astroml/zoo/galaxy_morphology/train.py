@@ -36,7 +36,7 @@ from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read_card, write_facts
 from jupyter_astroml.models.picture import lupton
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real, scores
-from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, judge
+from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, evaluate
 from jupyter_astroml.zoo.galaxy_morphology.report import write_report
 from jupyter_astroml.zoo.galaxy_morphology.simulate import (
     CLASSES,
@@ -277,7 +277,8 @@ def complete(out: Path, module: Ensemble, folder: Path, *, seed: int) -> None:
     card = read_card(out)
     if card.facts is None:
         raise ModelError(f"{out} has no facts", remedy="train the model first")
-    found = judge(folder, Model(card, card.facts.digest, module.eval()), files=out, seed=seed)
+    model = Model(card, card.facts.digest, module.eval(), folder=out)
+    found = evaluate(folder, model=model, seed=seed)
     write_facts(out, card.facts.model_copy(update={"evaluation": found.to_json()}))
 
 

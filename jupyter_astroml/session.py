@@ -6,6 +6,7 @@ that knows their order.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ from jupyter_astroml.core.errors import DataError, ModelError, RunError, Setting
 from jupyter_astroml.core.jobs import Engine, Job
 from jupyter_astroml.core.records import Attributions, Cutouts, LightCurves, Predictions, References
 from jupyter_astroml.core.settings import settings
+from jupyter_astroml.core.units import angle
 from jupyter_astroml.models import catalogue
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 ENGINES = ("here", "dask")
 # Cadences about the explained one that an explanation of a light curve shows.
 WINDOW = 1000
+# Objects whose data `check` holds at once.
+_CHECKED = 64
 
 
 def archives() -> list[dict[str, str]]:
@@ -183,6 +187,11 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
     ------
     DataError
         If none of the objects could be fetched; the cause is the first one's.
+
+    Warns
+    -----
+    UserWarning
+        If some of them could not.
     """
     from jupyter_astroml.archives.fetch import fetch as get
     from jupyter_astroml.compute.run import Run
@@ -200,6 +209,12 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
     if found is None:
         first = next(iter(failures.values()), "there is no object")
         raise DataError("None of the objects could be fetched", cause=first)
+    if failures:
+        name, why = next(iter(failures.items()))
+        warnings.warn(
+            f"{len(failures)} of {len(data)} objects could not be fetched, such as {name}: {why}",
+            stacklevel=2,
+        )
     return found
 
 
@@ -239,7 +254,8 @@ def predict(
     run : Path, optional
         Folder of the run; by default a new one in the run folder of the settings.
     size : Quantity, angle, optional
-        Full width of cutouts; by default what the model wants.
+        Full width of cutouts that are still to be fetched; by default what the model wants, or what
+        the references say.
     block : int
         Objects in a block; 0 fits it to the time that a few objects take.
     progress : callable or bool
@@ -269,6 +285,8 @@ def predict(
     job = Job(task="predict", model=entry.name, digest=entry.digest)
     if not isinstance(data, References | Cutouts | LightCurves):
         data = samples(data, model=model, size=size)
+    elif size is not None:
+        data = _sized(data, size)
     kind = data.kind
     if kind and kind != entry.card.kind:
         raise DataError(
@@ -290,6 +308,16 @@ def predict(
     finally:
         if owned:
             place.close()
+
+
+def _sized(data: References | Cutouts | LightCurves, size: Any) -> References:
+    """Return references to cutouts of another size."""
+    if not isinstance(data, References):
+        raise DataError(
+            "The size of data that are here already cannot be chosen",
+            remedy="leave 'size' out, or give rows or references",
+        )
+    return replace(data, size_arcsec=angle(size, "arcsec", name="size"))
 
 
 def resume(
@@ -360,17 +388,29 @@ def check(data: Any, *, model: str) -> Table:
     Returns
     -------
     Table
-        ``id`` and ``fit``: ``fits``, ``converted: how`` or ``outside: why``.
+        ``id`` and ``fit``: ``fits``, ``converted: how``, ``outside: why`` or ``not fetched: why``.
     """
     from astropy.table import Table as AstropyTable
 
-    from jupyter_astroml.models.contract import check as compare
-
-    entry = catalogue.find(model)
+    card = catalogue.find(model).card
     if not isinstance(data, References | Cutouts | LightCurves):
         data = samples(data, model=model)
-    found = fetch(data)
-    return AstropyTable({"id": found.ids, "fit": compare(entry.card, found).words()})
+    words: list[str] = []
+    for start in range(0, len(data), _CHECKED):
+        words += _fits(card, data[start : start + _CHECKED])
+    return AstropyTable({"id": data.ids, "fit": np.array(words, dtype=str)})
+
+
+def _fits(card: Card, data: References | Cutouts | LightCurves) -> list[str]:
+    """Say for each object of a block whether it fits, or why that is not known."""
+    from jupyter_astroml.archives.fetch import fetch as get
+    from jupyter_astroml.models.contract import check as compare
+
+    found, failures = get(data) if isinstance(data, References) else (data, {})
+    known = {name: f"not fetched: {why}" for name, why in failures.items()}
+    if found is not None:
+        known |= zip(found.ids.tolist(), compare(card, found).words().tolist(), strict=True)
+    return [known[name] for name in data.ids.tolist()]
 
 
 def explain(
@@ -422,7 +462,7 @@ def explain(
         If there is no such model, or it is not the one that answered.
     """
     from jupyter_astroml.compute.run import Run
-    from jupyter_astroml.explain.methods import attribute
+    from jupyter_astroml.explain.methods import attribute, settled
     from jupyter_astroml.models.loading import load
     from jupyter_astroml.models.threads import one_thread
 
@@ -439,12 +479,14 @@ def explain(
         targets = _targets(loaded, seen, target)
         if loaded.card.outputs.axis == "time":
             seen, targets, names = _about(seen, targets, window=window)
-            options.setdefault("noise", _own_noise(seen.values))
+            if method == "smoothgrad":
+                options.setdefault("noise", _own_noise(seen.values))
         else:
             names = np.asarray(loaded.card.outputs.names)[targets]
         maps = attribute(
             loaded.module, seen.values, targets=targets, method=method, progress=progress, **options
         )
+    used = settled(method, seen.values.shape, **options)
     return Attributions(
         ids=seen.ids,
         maps=maps,
@@ -453,7 +495,7 @@ def explain(
         method=method,
         samples=seen,
         signed=bool(options.get("signed", True)),
-        meta={"model": model, "digest": loaded.digest, **options},
+        meta={"model": model, "digest": loaded.digest, **used},
         ra=seen.ra,
         dec=seen.dec,
     )
@@ -523,8 +565,8 @@ def _targets(loaded: Any, seen: Any, target: str | float | None) -> np.ndarray:
     return np.abs(seen.time - time).argmin(axis=1)
 
 
-def _own_noise(values: np.ndarray) -> float:
-    """Return the noise of light curves as a share of their range, for SmoothGrad.
+def _own_noise(values: np.ndarray) -> np.ndarray:
+    """Return the noise of each light curve as a share of its range, for SmoothGrad.
 
     The usual share of the range would bury a quiet star that has one large flare.
     The noise is read from neighbouring cadences, between which a star hardly changes.
@@ -532,7 +574,7 @@ def _own_noise(values: np.ndarray) -> float:
     steps = np.abs(np.diff(values, axis=1))
     # Median absolute step of white noise with standard deviation 1: 0.954.
     noise = np.median(steps, axis=1) / 0.954
-    return float(np.median(noise / np.maximum(np.ptp(values, axis=1), 1e-12)))
+    return noise / np.maximum(np.ptp(values, axis=1), 1e-12)
 
 
 def _about(

@@ -243,6 +243,63 @@ def test_only_objects_with_an_answer_are_doubtful(galaxy_run):
     assert sorted(names) == sorted(found.ids[:3])
 
 
+@pytest.fixture
+def half_gone(galaxies):
+    """Three galaxies, of which the archive has lost the second."""
+    rows = galaxies[:3].copy()
+    rows["access_url"] = rows["access_url"].astype("U200")
+    rows["access_url"][1] = "http://127.0.0.1:9/nothing"
+    return rows
+
+
+def test_what_cannot_be_fetched_is_told_in_its_row(half_gone):
+    found = aml.check(half_gone, model="galaxy_morphology")
+    assert found["id"].tolist() == half_gone["id"].tolist()
+    assert [w.split(":")[0] for w in found["fit"]] == ["converted", "not fetched", "converted"]
+    gone = half_gone[1:2]
+    assert aml.check(gone, model="galaxy_morphology")["fit"][0].startswith("not fetched: ")
+
+
+def test_fetching_says_what_did_not_come(half_gone):
+    lost = str(half_gone["id"][1])
+    with pytest.warns(UserWarning, match=f"1 of 3 objects could not be fetched, such as {lost}"):
+        assert len(aml.fetch(half_gone)) == 2
+
+
+def test_the_size_counts_for_references_too(galaxies, tmp_path):
+    given = aml.samples(galaxies[:1], size=40 * u.arcsec)
+    run = aml.predict(
+        given,
+        model="galaxy_morphology",
+        size=20 * u.arcsec,
+        run=tmp_path / "run",
+        progress=False,
+    )
+    assert 50 <= aml.fetch(run).values.shape[2] <= 52
+    with pytest.raises(DataError, match="size of data that are here"):
+        aml.predict(aml.fetch(run), model="galaxy_morphology", size=20 * u.arcsec)
+
+
+def test_a_light_curve_has_one_map_alone_and_among_others(star_run):
+    names = star_run.predictions().ids[:3].tolist()
+    # Times in the explained windows; all curves of the demo sky have the same cadences.
+    together = aml.explain(star_run, ids=names, samples=3, window=400)
+    alone = aml.explain(star_run, ids=names[1], samples=3, window=400)
+    np.testing.assert_allclose(alone.maps[0], together.maps[1], rtol=1e-3, atol=1e-6)
+    assert len(set(np.ravel(together.meta["noise"]))) == 3
+
+
+def test_a_map_tells_how_to_make_it_again(galaxy_run):
+    name = str(galaxy_run.predictions().ids[0])
+    found = aml.explain(galaxy_run, ids=name)
+    assert {k: found.meta[k] for k in ("samples", "seed", "noise", "signed")} == {
+        "samples": 50,
+        "seed": 0,
+        "noise": 0.15,
+        "signed": True,
+    }
+
+
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [

@@ -26,6 +26,16 @@ METHODS: Mapping[str, str] = MappingProxyType(
 )
 
 
+_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "smoothgrad": ("samples", "noise", "seed"),
+        "gradient": (),
+        "integrated_gradients": ("steps", "baseline"),
+        "occlusion": ("patch", "stride", "baseline"),
+    }
+)
+
+
 def quick(method: str, shape: tuple[int, ...]) -> dict[str, int]:
     """Return options with which a method answers within a second, for a first look.
 
@@ -47,6 +57,29 @@ def quick(method: str, shape: tuple[int, ...]) -> dict[str, int]:
         patch = _patch(shape)
         return {"patch": patch, "stride": patch}
     return {"smoothgrad": {"samples": 8}, "integrated_gradients": {"steps": 12}}.get(method, {})
+
+
+def settled(method: str, shape: tuple[int, ...], **given: Any) -> dict[str, Any]:
+    """Return the options that a map depends on, with those that nobody gave.
+
+    Parameters
+    ----------
+    method : str
+        A key of `METHODS`.
+    shape : tuple of int
+        Shape of the data, (n, band, y, x) or (n, t).
+    **given
+        Options of `attribute`.
+
+    Returns
+    -------
+    dict
+        With these the same map is made again.
+    """
+    usual: dict[str, Any] = {**attribute.__kwdefaults__, **given}
+    if method == "occlusion":
+        usual["patch"], usual["stride"] = _steps(shape, usual["patch"], usual["stride"])
+    return {name: usual[name] for name in ("signed", *_OPTIONS[method])}
 
 
 def attribute(
@@ -291,13 +324,16 @@ def _patch(shape: tuple[int, ...]) -> int:
     return max(1, min(sides) // (8 if len(sides) == 2 else 40))
 
 
+def _steps(shape: tuple[int, ...], patch: int | None, stride: int | None) -> tuple[int, int]:
+    """Return side and step of the patches; what is not given follows from the shape."""
+    patch = _patch(shape) if patch is None else patch
+    return patch, max(1, patch // 2) if stride is None else stride
+
+
 def _windows(shape: tuple[int, ...], patch: int | None, stride: int | None) -> list[Any]:
     """Return the slices of the last axes that the patches cover, the last ones cut at the edge."""
     sides = _sides(shape)
-    if patch is None:
-        patch = _patch(shape)
-    if stride is None:
-        stride = max(1, patch // 2)
+    patch, stride = _steps(shape, patch, stride)
     _positive(patch=patch, stride=stride)
     if patch > min(sides):
         raise DataError(

@@ -5,6 +5,7 @@ from torch import nn
 
 from jupyter_astroml.core.errors import AstroMLError, DataError, ModelError
 from jupyter_astroml.explain import METHODS, attribute, completeness, quick
+from jupyter_astroml.explain.methods import settled
 
 
 class Weighted(nn.Module):
@@ -64,6 +65,19 @@ def test_gradient_of_a_weighted_sum_is_its_weights():
     maps = attribute(module, values, targets=np.array([0, 1]), method="gradient")
     assert maps.tolist() == [[2.0, -3.0], [0.5, 1.0]]
     assert maps.dtype == np.float32
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_settled_options_give_the_same_map_again(pictures, method):
+    values = pictures[:1]
+    options = settled(method, values.shape, **quick(method, values.shape))
+    assert None not in [options.get("patch", 0), options.get("stride", 0)]
+    net = Net()
+    maps = [
+        attribute(net, values, targets=1, method=method, **given)
+        for given in (quick(method, values.shape), options)
+    ]
+    np.testing.assert_array_equal(*maps)
 
 
 def test_the_score_is_the_mean_over_the_members():

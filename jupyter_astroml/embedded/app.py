@@ -18,7 +18,7 @@ import tornado.web
 
 from jupyter_astroml.core.errors import ArchiveError
 
-from . import datalink, products, soda, tap, uws, vosi, web
+from . import cone, datalink, products, sia, soda, ssa, tap, uws, vosi, web
 from .engine import Database
 
 _TICK_SECONDS = 1.0
@@ -56,15 +56,26 @@ def application(service: web.Service) -> tornado.web.Application:
         (r"/tap/tables", vosi.Tables),
         (r"/tap/tables/([^/]+)", vosi.Tables),
         (r"/tap/capabilities", vosi.Capabilities),
-        (r"/tap/availability", vosi.Availability),
+        (r"/(?:tap|sia2|ssa|scs/[^/]+)/availability", vosi.Availability),
         (r"/tap/examples", vosi.Examples),
         (r"/datalink", datalink.DataLink),
         (r"/soda", soda.Soda),
         (r"/files", products.Files),
     ]
+    simple: list[tuple[str, type[web.Endpoint], str]] = [
+        ("/scs/([^/]+)", cone.Cone, cone.STANDARD),
+        ("/sia2/query", sia.Query, sia.STANDARD),
+        ("/ssa/query", ssa.Query, ssa.STANDARD),
+    ]
     given = {"service": service}
+    described = [
+        (f"{pattern.removesuffix('/query')}/capabilities", standard)
+        for pattern, _, standard in simple
+    ]
     return tornado.web.Application(
-        [(pattern, handler, given) for pattern, handler in routes],
+        [(pattern, handler, given) for pattern, handler in routes]
+        + [(pattern, handler, given) for pattern, handler, _ in simple]
+        + [(pattern, vosi.Simple, {**given, "standard": std}) for pattern, std in described],
         default_handler_class=web.Nothing,
         default_handler_args=given,
         log_function=lambda handler: None,

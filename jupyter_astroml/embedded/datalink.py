@@ -13,6 +13,7 @@ from .types import arrow_array
 from .web import Endpoint, Service
 
 MEDIA = "application/x-votable+xml;content=datalink"
+STANDARD = "ivo://ivoa.net/std/DataLink#links-1.1"
 MOST_IDS = 1_000
 # DataLink 1.1 section 3.3.
 _COLUMNS = tuple(
@@ -72,7 +73,7 @@ class DataLink(Endpoint):
                 _COLUMNS,
                 table,
                 overflow=overflow,
-                infos=[("standardID", "ivo://ivoa.net/std/DataLink#links-1.1")],
+                infos=[("standardID", STANDARD)],
                 # A descriptor that no row refers to would be offered for every dataset.
                 extra=_soda(self.service.base) if any(row[2] for row in rows) else "",
                 named=True,

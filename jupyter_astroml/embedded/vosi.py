@@ -13,7 +13,7 @@ from . import geometry, tap, uws, votable_reader
 from .build import written
 from .tables import Column, Table, delimited
 from .votable import attribute, text
-from .web import Endpoint
+from .web import Endpoint, Service
 
 _IVOA = "ivo://ivoa.net/std/"
 _XML = "http://www.ivoa.net/xml/"
@@ -79,12 +79,35 @@ class Capabilities(Endpoint):
         )
 
 
-def _capability(standard: str, url: str, *, kind: str = "vs:ParamHTTP", version: str = "") -> str:
+class Simple(Endpoint):
+    """The resource ``capabilities`` beside the queries of a simple protocol."""
+
+    def initialize(self, service: Service, standard: str = "") -> None:
+        """Take the identifier of the protocol."""
+        super().initialize(service)
+        self._standard = standard.removeprefix(_IVOA)
+
+    def get(self, name: str = "") -> None:
+        """Describe the service."""
+        here = f"{self.service.base}{self.request.path.removesuffix('/capabilities')}"
+        self.xml(
+            f'<vosi:capabilities xmlns:vosi="{_XML}VOSICapabilities/v1.0" '
+            f'xmlns:vr="{_XML}VOResource/v1.0"{_DATA}>'
+            + _capability(self._standard, here if name else f"{here}/query", use="base")
+            + _capability("VOSI#capabilities", f"{here}/capabilities")
+            + _capability("VOSI#availability", f"{here}/availability")
+            + "</vosi:capabilities>"
+        )
+
+
+def _capability(
+    standard: str, url: str, *, kind: str = "vs:ParamHTTP", version: str = "", use: str = "full"
+) -> str:
     given = f' version="{version}"' if version else ""
     return (
         f'<capability standardID="{_IVOA}{standard}">'
         f'<interface xsi:type="{kind}" role="std"{given}>'
-        f'<accessURL use="full">{url}</accessURL></interface></capability>'
+        f'<accessURL use="{use}">{text(url)}</accessURL></interface></capability>'
     )
 
 

@@ -89,6 +89,7 @@ def document(
     *,
     overflow: bool = False,
     infos: Iterable[tuple[str, str]] = (),
+    params: str = "",
     extra: str = "",
     form: str = "tabledata",
     named: bool = False,
@@ -107,6 +108,8 @@ def document(
         Written as INFO elements.
     form : str
         ``tabledata`` or ``binary2``.
+    params : str
+        PARAM elements about the service.
     extra : str
         More RESOURCE elements, such as service descriptors.
     named : bool
@@ -114,7 +117,7 @@ def document(
     """
     head = [_HEAD, '<RESOURCE type="results">\n<INFO name="QUERY_STATUS" value="OK"/>\n']
     head += [f"<INFO name={attribute(n)} value={attribute(v)}/>\n" for n, v in infos]
-    head += ["<TABLE>\n", *(_field(c, named=named) for c in columns), "<DATA>"]
+    head += [params, "<TABLE>\n", *(_field(c, named=named) for c in columns), "<DATA>"]
     tail = "</DATA>\n</TABLE>\n"
     if overflow:
         tail += '<INFO name="QUERY_STATUS" value="OVERFLOW"/>\n'
@@ -123,10 +126,16 @@ def document(
     return "".join(head).encode() + body + tail.encode()
 
 
-def error(message: str) -> bytes:
-    """Return the document by which DALI 1.1 section 4.4 reports an error."""
+def error(message: str, *, own: Iterable[tuple[str, str]] = ()) -> bytes:
+    """Return the document by which DALI 1.1 section 4.4 reports an error.
+
+    `own` are INFO elements by which older protocols report it.
+    """
+    more = "".join(
+        f"<INFO ID={attribute(n)} name={attribute(n)} value={attribute(v)}/>\n" for n, v in own
+    )
     return (
-        f'{_HEAD}<RESOURCE type="results">\n'
+        f'{_HEAD}{more}<RESOURCE type="results">\n'
         f'<INFO name="QUERY_STATUS" value="ERROR">{text(message)}</INFO>\n'
         "</RESOURCE>\n</VOTABLE>\n"
     ).encode()

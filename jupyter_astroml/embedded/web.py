@@ -181,6 +181,6 @@ class About(Endpoint):
 
     def get(self) -> None:
         """Answer with JSON."""
-        self.finish(
-            {**self.service.about, "title": self.service.title, "tap": self.service.base + "/tap"}
-        )
+        base = self.service.base
+        services = {"tap": f"{base}/tap", "sia2": f"{base}/sia2", "ssa": f"{base}/ssa/query"}
+        self.finish({**self.service.about, "title": self.service.title, **services})

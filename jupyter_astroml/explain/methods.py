@@ -76,7 +76,7 @@ def settled(method: str, shape: tuple[int, ...], **given: Any) -> dict[str, Any]
     dict
         With these the same map is made again.
     """
-    usual: dict[str, Any] = {**attribute.__kwdefaults__, **given}
+    usual: dict[str, Any] = {**(attribute.__kwdefaults__ or {}), **given}
     if method == "occlusion":
         usual["patch"], usual["stride"] = _steps(shape, usual["patch"], usual["stride"])
     return {name: usual[name] for name in ("signed", *_OPTIONS[method])}

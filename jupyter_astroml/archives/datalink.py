@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import io
+import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-import requests
-
-from jupyter_astroml.archives.http import download
+from jupyter_astroml.archives.http import Session, UnreachableError, download
 from jupyter_astroml.core.errors import ArchiveError, DataError
 
 SODA = "ivo://ivoa.net/std/soda#sync"
 # DataLink 1.1 section 2.1.1 lets a client name several IDs; long addresses are refused by proxies.
 BATCH = 40
+_PARSING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -43,40 +43,56 @@ def is_datalink(media_type: str) -> bool:
     return "content=datalink" in media_type.replace(" ", "")
 
 
-def follow(session: requests.Session, urls: Iterable[str]) -> dict[str, Links]:
+def follow(
+    session: Session, urls: Iterable[str], *, each: Callable[..., Iterable[Any]] = map
+) -> dict[str, Links]:
     """Read DataLink documents, many datasets in one request where the service is the same.
 
     Parameters
     ----------
-    session : requests.Session
+    session : Session
         For all requests.
     urls : iterable of str
         Each names one dataset by its parameter ``ID``.
+    each : callable
+        Applies a function to many things: ``map``, or that of a pool of threads.
 
     Returns
     -------
     dict
         Links for each URL; a failure stands in `Links.error`.
     """
-    groups: dict[str, dict[str, str]] = {}
-    found: dict[str, Links] = {}
+    # One dataset may have several addresses: IDs are escaped in more than one way.
+    groups: dict[str, dict[str, list[str]]] = {}
+    alone: list[str] = []
     for url in dict.fromkeys(urls):
         base, dataset = _split(url)
         if dataset:
-            groups.setdefault(base, {})[dataset] = url
+            groups.setdefault(base, {}).setdefault(dataset, []).append(url)
         else:
-            found[url] = _one(session, url)
-    for base, datasets in groups.items():
-        names = list(datasets)
-        for start in range(0, len(names), BATCH):
-            batch = names[start : start + BATCH]
-            found |= {datasets[d]: links for d, links in _ask(session, base, batch).items()}
-    return found
+            alone.append(url)
+    batches = [
+        (base, list(datasets)[start : start + BATCH])
+        for base, datasets in groups.items()
+        for start in range(0, len(datasets), BATCH)
+    ]
+    found: dict[str, Links] = {}
+    answers = each(lambda batch: _ask(session, *batch), batches)
+    for (base, names), answer in zip(batches, answers, strict=True):
+        for name in names:
+            if name in answer:
+                found |= dict.fromkeys(groups[base][name], answer[name])
+            else:
+                alone += groups[base][name]
+    return found | dict(zip(alone, each(lambda url: _one(session, url), alone), strict=True))
 
 
 def _split(url: str) -> tuple[str, str]:
-    """Return the address without its ID, and the ID."""
-    parts = urlsplit(url)
+    """Return the address without its ID, and the ID; no ID for what is no address."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url, ""
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     ids = [v for k, v in pairs if k.upper() == "ID"]
     if len(ids) != 1:
@@ -86,44 +102,67 @@ def _split(url: str) -> tuple[str, str]:
 
 
 def _joined(base: str, pairs: list[tuple[str, str]]) -> str:
-    sign = "&" if urlsplit(base).query else "?"
-    return base + sign + urlencode(pairs) if pairs else base
+    return base + ("&" if "?" in base else "?") + urlencode(pairs)
 
 
-def _one(session: requests.Session, url: str) -> Links:
+def _absolute(base: str, address: str) -> str:
+    """Resolve an address; one that is none stays as it is, and is refused when it is fetched."""
+    try:
+        return urljoin(base, address)
+    except ValueError:
+        return address
+
+
+def _one(session: Session, url: str) -> Links:
     try:
         documents = _parse(download(session, url)[0], url)
     except (ArchiveError, DataError) as err:
         return Links(error=str(err))
-    return next(iter(documents.values()), Links(error="the DataLink document is empty"))
+    return next(iter(documents.values()), Links(error="the archive has no links for it"))
 
 
-def _ask(session: requests.Session, base: str, ids: list[str]) -> dict[str, Links]:
-    url = _joined(base, [("ID", d) for d in ids])
+def _ask(session: Session, base: str, ids: list[str]) -> dict[str, Links]:
+    """Ask for many datasets at once; those that are not in the answer must be asked for alone.
+
+    A service may refuse several IDs, answer only for the first, or fail because of a bad one.
+    """
+    if len(ids) == 1:
+        return {}
     try:
-        documents = _parse(download(session, url)[0], base)
-    except (ArchiveError, DataError) as err:
-        return {d: Links(error=str(err)) for d in ids}
-    return {d: documents.get(d, Links(error="the archive has no links for it")) for d in ids}
+        return _parse(download(session, _joined(base, [("ID", d) for d in ids]))[0], base)
+    except UnreachableError as err:
+        return dict.fromkeys(ids, Links(error=str(err)))
+    except (ArchiveError, DataError):
+        return {}
 
 
 def _parse(body: bytes, url: str) -> dict[str, Links]:
-    """Read the VOTable of DataLink 1.1 section 3."""
-    from astropy.io.votable import parse
-    from astropy.io.votable.exceptions import VOTableSpecError
+    """Read the VOTable of DataLink 1.1 section 3.
 
-    with warnings.catch_warnings():
+    Raises
+    ------
+    DataError
+        For whatever is none.
+    """
+    # The filters of warnings belong to the process: two threads must not change them at once.
+    with _PARSING, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            document = parse(io.BytesIO(body), verify="ignore")
-            table = document.get_first_table()
-        except (VOTableSpecError, IndexError, ValueError, OSError) as err:
+            return _read(body, url)
+        except Exception as err:
+            # What astropy raises for a damaged document has no family of its own.
             raise DataError("The archive sent no DataLink document", cause=str(err)) from err
+
+
+def _read(body: bytes, url: str) -> dict[str, Links]:
+    from astropy.io.votable import parse
+
+    document = parse(io.BytesIO(body), verify="ignore")
     services = {
         r.ID: _parameters(r) for r in document.resources if r.utype == "adhoc:service" and r.ID
     }
     found: dict[str, Links] = {}
-    for row in table.to_table(use_names_over_ids=True):
+    for row in document.get_first_table().to_table(use_names_over_ids=True):
         link = {
             name: _text(row[name])
             for name in ("ID", "access_url", "service_def", "error_message", "semantics")
@@ -136,10 +175,10 @@ def _parse(body: bytes, url: str) -> dict[str, Links]:
             found[dataset] = Links(old.this, old.cut, old.error or link["error_message"])
         elif service.get("standardID", "").lower().startswith(SODA) and service.get("accessURL"):
             name = service.get("ID", "") or dataset
-            cut = _joined(urljoin(url, service["accessURL"]), [("ID", name)])
+            cut = _joined(_absolute(url, service["accessURL"]), [("ID", name)])
             found[dataset] = Links(old.this, cut, old.error)
         elif link.get("semantics") == "#this" and link.get("access_url"):
-            found[dataset] = Links(urljoin(url, link["access_url"]), old.cut, old.error)
+            found[dataset] = Links(_absolute(url, link["access_url"]), old.cut, old.error)
         else:
             found.setdefault(dataset, old)
     return found

@@ -6,19 +6,35 @@ Archives are untrusted: sizes are read from headers and refused before data are 
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
-from typing import Any
+import math
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_astroml.core.errors import DataError
 
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+
 # Values of one object: a cutout, not a survey.
 MAX_VALUES = 64 * 2**20
+OFF_IMAGE = "the position lies outside the image"
 # FITS files (and their gzipped form) begin with these bytes.
 _FITS, _GZIP = b"SIMPLE  =", b"\x1f\x8b"
 _FLUX = ("FLUX", "PDCSAP_FLUX", "SAP_FLUX")
-_ERROR = ("FLUX_ERR", "PDCSAP_FLUX_ERR", "SAP_FLUX_ERR", "ERROR")
+_QUALITY = ("QUALITY", "SAP_QUALITY")
+# Bits 1 to 6, 8, 13 and 15 of the flags in the TESS Science Data Products Description Document:
+# attitude tweaks, safe mode, coarse point, Earth point, argabrightening, desaturation, manual
+# exclusion, scattered light and bad calibration.
+# Bit 10, impulsive outliers, stays: it marks the peaks of flares too.
+_BAD_TESS = 0b101_0000_1011_1111
+# "BJD - 2457000, days" is how TESS and Kepler write the unit of their times.
+_COUNTED = re.compile(r"^B?JD\s*-\s*([0-9.]+)\s*,\s*days?$", re.IGNORECASE)
+_MJD_ZERO = 2400000.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,8 +50,10 @@ class Image:
         ``"picture"`` for display values in 0..1; empty when the file does not say.
     pixel_scale : float, arcsec per pixel
         NaN without a WCS.
-    wcs : str
-        Header of the celestial WCS, empty without one.
+    wcs : astropy.wcs.WCS or None
+        Celestial; None where the file has none.
+    header : str
+        The same as the text of a FITS header, empty without one.
     simulated : bool
     """
 
@@ -43,8 +61,69 @@ class Image:
     bands: tuple[str, ...]
     flux_unit: str
     pixel_scale: float
-    wcs: str
+    wcs: WCS | None
+    header: str
     simulated: bool
+
+    def window(self, rows: slice, columns: slice) -> Image:
+        """Return part of the image; the window may reach beyond it, where there is no data.
+
+        Parameters
+        ----------
+        rows, columns : slice
+            With start and stop; unlike for arrays, a negative start lies before the image.
+        """
+        shape = (len(self.values), rows.stop - rows.start, columns.stop - columns.start)
+        values = np.full(shape, np.nan, dtype=np.float32)
+        seen = self.values[:, max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop]
+        down, right = max(-rows.start, 0), max(-columns.start, 0)
+        values[:, down : down + seen.shape[1], right : right + seen.shape[2]] = seen
+        if self.wcs is None:
+            return replace(self, values=values)
+        wcs = _moved(self.wcs, x=columns.start, y=rows.start)
+        return replace(self, values=values, wcs=wcs, header=wcs.to_header_string())
+
+    def centred(self, ra: float, dec: float, *, size_arcsec: float) -> Image:
+        """Cut the image so that an object stands in the middle.
+
+        An archive without a cutout service sends whole fields, and one with a service trims its
+        boxes at the edge of a field: in both, the middle of the image is not where the object is.
+
+        Parameters
+        ----------
+        ra : float
+            Degrees, ICRS.
+        dec : float
+            Degrees, ICRS.
+        size_arcsec : float
+            Width and height.
+
+        Returns
+        -------
+        Image
+            Missing pixels are NaN; the same image where the object stands in the middle already,
+            or where the file has no WCS.
+
+        Raises
+        ------
+        DataError
+            If the object is not in the image.
+        """
+        if self.wcs is None:
+            return self
+        side = round(size_arcsec / self.pixel_scale)
+        height, width = self.values.shape[1:]
+        x, y = _pixel(self.wcs, ra, dec)
+        if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
+            raise DataError(OFF_IMAGE)
+        off = max(abs(x - (width - 1) / 2), abs(y - (height - 1) / 2))
+        # Services round the edges of a box to whole pixels in different ways.
+        if off <= 1 and max(abs(height - side), abs(width - side)) <= 2:
+            return self
+        if len(self.values) * side**2 > MAX_VALUES:
+            raise DataError(f"A cutout of {side}×{side} pixels is too large for one object")
+        top, left = (math.ceil(middle - side / 2) for middle in (y, x))
+        return self.window(slice(top, top + side), slice(left, left + side))
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +136,9 @@ class Series:
     values, errors : ndarray of float32, shape (t,)
     time_scale : str
     time_zero : float
-        Julian date of time 0.
+        Julian date of time 0; NaN when the file does not say.
     band, flux_unit : str
+        Empty when the file does not say.
     simulated : bool
     """
 
@@ -80,15 +160,29 @@ def decode(body: bytes) -> Image | Series:
     DataError
         If the bytes are neither FITS nor a picture, are damaged, or are too large.
     """
-    if body.startswith(_FITS):
-        return _fits(body)
     if body.startswith(_GZIP):
         raise DataError(
             "A gzipped file came",
             cause="its size is unknown before it is unpacked",
             remedy="ask the archive for plain or tile-compressed FITS",
         )
-    return _picture(body)
+    with untrusted():
+        return _fits(body) if body.startswith(_FITS) else _picture(body)
+
+
+@contextmanager
+def untrusted() -> Iterator[None]:
+    """Turn whatever work on a damaged file raises into one error.
+
+    What astropy, the C code under it and Pillow raise for such files has no family, and one file
+    must not stop the objects around it.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as err:
+        raise DataError("The file is damaged", cause=f"{type(err).__name__}: {err}"[:300]) from err
 
 
 def _picture(body: bytes) -> Image:
@@ -96,18 +190,17 @@ def _picture(body: bytes) -> Image:
     from PIL import UnidentifiedImageError
 
     try:
-        with Pillow.open(io.BytesIO(body), formats=("JPEG", "PNG")) as picture:
-            if picture.width * picture.height * 3 > MAX_VALUES:
-                raise DataError(
-                    f"A picture of {picture.width}×{picture.height} pixels is too large"
-                )
-            grey = picture.mode in ("L", "I;16", "1")
-            pixels = np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.float32) / 255
-    except (UnidentifiedImageError, OSError, SyntaxError, Pillow.DecompressionBombError) as err:
+        opened = Pillow.open(io.BytesIO(body), formats=("JPEG", "PNG"))
+    except UnidentifiedImageError as err:
         start = body[:40].decode("ascii", "replace")
         raise DataError(
             "The archive sent neither FITS nor JPEG nor PNG", cause=f"it starts with {start!r}"
         ) from err
+    with opened as picture:
+        if picture.width * picture.height * 3 > MAX_VALUES:
+            raise DataError(f"A picture of {picture.width}×{picture.height} pixels is too large")
+        grey = picture.mode in ("L", "I;16", "1")
+        pixels = np.asarray(picture.convert("L" if grey else "RGB"), dtype=np.float32) / 255
     values = pixels[None] if grey else np.moveaxis(pixels, 2, 0)
     # Rows of a picture run downwards, those of FITS upwards.
     return Image(
@@ -115,7 +208,8 @@ def _picture(body: bytes) -> Image:
         bands=("grey",) if grey else ("R", "G", "B"),
         flux_unit="picture",
         pixel_scale=float("nan"),
-        wcs="",
+        wcs=None,
+        header="",
         simulated=False,
     )
 
@@ -128,15 +222,12 @@ def _fits(body: bytes) -> Image | Series:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyWarning)
-        try:
-            with fits.open(io.BytesIO(body), memmap=False, lazy_load_hdus=True) as hdus:
-                for hdu in hdus:
-                    if _is_series(hdu):
-                        return _series(hdu, hdus[0].header)
-                    if _is_image(hdu):
-                        return _image(hdu, hdus[0].header)
-        except (OSError, ValueError, TypeError, KeyError, IndexError) as err:
-            raise DataError("The FITS file is damaged", cause=str(err)) from err
+        with fits.open(io.BytesIO(body), memmap=False, lazy_load_hdus=True) as hdus:
+            for hdu in hdus:
+                if _is_series(hdu):
+                    return _series(hdu, hdus[0].header)
+                if _is_image(hdu):
+                    return _image(hdu, hdus[0].header)
     raise DataError("The FITS file holds neither an image nor a light curve")
 
 
@@ -162,19 +253,48 @@ def _image(hdu: Any, primary: Any) -> Image:
     values = np.asarray(hdu.data, dtype=np.float32)
     values = values[None] if values.ndim == 2 else values
     wcs = WCS(header, naxis=2)
-    scale, text = float("nan"), ""
-    if wcs.has_celestial:
-        scale = float(np.mean(proj_plane_pixel_scales(wcs.celestial))) * 3600
-        text = wcs.celestial.to_header_string()
+    wcs = wcs.celestial if wcs.has_celestial else None
+    scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600 if wcs else float("nan")
+    if not 0 < scale < np.inf:
+        wcs, scale = None, float("nan")
     named = str(_either(header, primary, "BANDS") or _either(header, primary, "FILTER") or "")
     return Image(
         values=values,
         bands=tuple(named.replace(" ", "").split(",")) if named else (),
         flux_unit=str(_either(header, primary, "BUNIT") or ""),
         pixel_scale=scale,
-        wcs=text,
+        wcs=wcs,
+        header=wcs.to_header_string() if wcs else "",
         simulated=bool(_either(header, primary, "SIMULATD")),
     )
+
+
+def _moved(wcs: WCS, *, x: int, y: int) -> WCS:
+    """Return the WCS of an image that begins at a pixel, which may lie before the first."""
+    from astropy.wcs import Sip
+
+    moved = wcs.deepcopy()
+    moved.wcs.crpix = wcs.wcs.crpix - np.array([x, y])
+    if wcs.sip is not None:
+        moved.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, moved.wcs.crpix)
+    return moved
+
+
+def _pixel(wcs: WCS, ra: float, dec: float) -> tuple[float, float]:
+    """Return the pixel (x, y) of an ICRS position; NaN for what the projection cannot show."""
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from astropy.wcs import NoConvergence
+
+    try:
+        if wcs.wcs.radesys == "ICRS" and wcs.wcs.ctype[0].startswith("RA--"):
+            # A position in the frame of the image needs no SkyCoord, which takes a millisecond.
+            x, y = wcs.all_world2pix(ra, dec, 0)
+        else:
+            x, y = wcs.world_to_pixel(SkyCoord(ra, dec, unit=u.deg, frame="icrs"))
+    except NoConvergence:
+        return float("nan"), float("nan")
+    return float(x), float(y)
 
 
 def _series(hdu: Any, primary: Any) -> Series:
@@ -182,29 +302,65 @@ def _series(hdu: Any, primary: Any) -> Series:
     if len(hdu.data) * len(hdu.columns) > MAX_VALUES:
         raise DataError(f"A light curve of {len(hdu.data)} rows is too long")
     names = {str(n).upper(): str(n) for n in hdu.columns.names}
-    flux = next(names[n] for n in _FLUX if n in names)
-    error = next((names[n] for n in _ERROR if n in names), None)
+    flux = next(n for n in _FLUX if n in names)
     time = np.asarray(hdu.data[names["TIME"]], dtype=np.float64)
-    values = np.asarray(hdu.data[flux], dtype=np.float32)
-    if time.ndim != 1 or values.ndim != 1:
-        raise DataError("The columns TIME and FLUX of a light curve must be scalar")
+    values = np.array(hdu.data[names[flux]], dtype=np.float32)
+    # An error belongs to one flux: that of the raw flux is not that of the corrected one.
+    error = next((names[n] for n in (f"{flux}_ERR", "ERROR") if n in names), None)
+    errors = np.asarray(hdu.data[error] if error else np.full(len(time), np.nan), dtype=np.float32)
+    if not time.ndim == values.ndim == errors.ndim == 1:
+        raise DataError("The columns TIME, FLUX and FLUX_ERR of a light curve must be scalar")
+    band = str(_either(header, primary, "FILTER") or _either(header, primary, "TELESCOP") or "")
+    mission = str(_either(header, primary, "TELESCOP") or "")
+    values[_flagged(hdu, names, tess=mission.startswith("TESS"))] = np.nan
+    unit, zero = _clock(hdu.columns[names["TIME"]].unit, header)
     keep = np.isfinite(time)
-    zero = float(header.get("BJDREFI", 0)) + float(header.get("BJDREFF", 0.0))
-    unit = hdu.columns[flux].unit or ""
     return Series(
-        time=time[keep],
+        time=time[keep] * unit,
         values=values[keep],
-        errors=(
-            np.asarray(hdu.data[error], dtype=np.float32)[keep]
-            if error
-            else np.full(int(keep.sum()), np.nan, dtype=np.float32)
-        ),
+        errors=errors[keep],
         time_scale=str(header.get("TIMESYS", "TDB")).strip().lower(),
         time_zero=zero,
-        band=str(_either(header, primary, "FILTER") or _either(header, primary, "TELESCOP") or ""),
-        flux_unit=str(unit).strip(),
+        band=band,
+        flux_unit=str(hdu.columns[names[flux]].unit or "").strip(),
         simulated=bool(_either(header, primary, "SIMULATD")),
     )
+
+
+def _flagged(hdu: Any, names: dict[str, str], *, tess: bool) -> np.ndarray:
+    """Return which cadences the pipeline of the archive found bad, shape (t,)."""
+    name = next((names[n] for n in _QUALITY if n in names), None)
+    if name is None:
+        return np.zeros(len(hdu.data), dtype=bool)
+    quality = np.asarray(hdu.data[name], dtype=np.int64)
+    return (quality & _BAD_TESS if tess else quality) != 0
+
+
+def _clock(unit: str | None, header: Any) -> tuple[float, float]:
+    """Return the days in a unit of the times, and the Julian date of time 0."""
+    from astropy import units as u
+
+    text = str(unit or header.get("TIMEUNIT") or "d").strip()
+    zero = _zero(header)
+    counted = _COUNTED.match(text)
+    if counted:
+        return 1.0, zero if np.isfinite(zero) else float(counted[1])
+    if text.upper() in ("JD", "BJD", "HJD", "MJD"):
+        return 1.0, _MJD_ZERO if text.upper() == "MJD" else 0.0
+    try:
+        days = float(u.Unit(text).to(u.day))
+    except (ValueError, TypeError, u.UnitConversionError) as err:
+        raise DataError(f"The times are in {text[:40]!r}, which is no time") from err
+    return days, zero
+
+
+def _zero(header: Any) -> float:
+    """Return the Julian date of time 0 (FITS 4.0 section 9.2.2; BJDREF is the word of TESS)."""
+    for key, start in (("BJDREF", 0.0), ("JDREF", 0.0), ("MJDREF", _MJD_ZERO)):
+        parts = [float(header[k]) for k in (f"{key}I", f"{key}F") if k in header]
+        if parts or key in header:
+            return start + (sum(parts) if parts else float(header[key]))
+    return float("nan")
 
 
 def _either(header: Any, primary: Any, key: str) -> Any:

@@ -69,6 +69,107 @@ def test_a_light_curve_loses_rows_without_time_only():
     assert (found.time_zero, found.time_scale, found.flux_unit) == (2457000.0, "tdb", "e-/s")
 
 
+def curve(*columns, time=(1.0, 2.0, 3.0), unit="d", **cards):
+    """Return a light curve with the given columns, each a name and its values."""
+    made = [fits.Column("TIME", "D", unit=unit, array=np.array(time))]
+    made += [fits.Column(n, "J" if "QUAL" in n else "E", array=np.array(v)) for n, v in columns]
+    table = fits.BinTableHDU.from_columns(made)
+    table.header.update({key.upper(): value for key, value in cards.items()})
+    return decode(body(table))
+
+
+FLUX = ("FLUX", [1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("unit", "time", "days"),
+    [
+        ("s", [0.0, 86400.0, 172800.0], [0.0, 1.0, 2.0]),
+        ("min", [0.0, 1440.0, 2880.0], [0.0, 1.0, 2.0]),
+        ("BJD - 2457000, days", [1.0, 2.0, 3.0], [1.0, 2.0, 3.0]),
+    ],
+)
+def test_times_come_in_days_whatever_their_unit(unit, time, days):
+    assert curve(FLUX, time=time, unit=unit).time.tolist() == pytest.approx(days)
+
+
+def test_a_unit_that_is_no_time_is_refused():
+    with pytest.raises(DataError, match=r"'Jy', which is no time"):
+        curve(FLUX, unit="Jy")
+
+
+@pytest.mark.parametrize(
+    ("cards", "unit", "zero"),
+    [
+        ({"bjdrefi": 2457000, "bjdreff": 0.5}, "d", 2457000.5),
+        ({"jdref": 2457000.25}, "d", 2457000.25),
+        # MJD 0 is JD 2400000.5.
+        ({"mjdrefi": 56999, "mjdreff": 0.5}, "d", 2457000.0),
+        ({"mjdref": 0.0}, "d", 2400000.5),
+        ({}, "BJD - 2454833, days", 2454833.0),
+        ({}, "MJD", 2400000.5),
+    ],
+)
+def test_the_zero_of_the_times_is_read_in_all_its_spellings(cards, unit, zero):
+    assert curve(FLUX, unit=unit, **cards).time_zero == zero
+
+
+def test_a_zero_of_time_that_nobody_tells_is_unknown():
+    assert np.isnan(curve(FLUX).time_zero)
+
+
+def test_the_error_is_that_of_the_flux_that_is_used():
+    found = curve(("PDCSAP_FLUX", [1, 2, 3]), ("SAP_FLUX_ERR", [9, 9, 9]))
+    assert np.isnan(found.errors).all()
+    found = curve(
+        ("SAP_FLUX_ERR", [9, 9, 9]), ("PDCSAP_FLUX", [1, 2, 3]), ("PDCSAP_FLUX_ERR", [4, 5, 6])
+    )
+    assert found.errors.tolist() == [4, 5, 6]
+
+
+def test_cadences_that_tess_calls_bad_are_missing_and_peaks_of_flares_are_not():
+    # 32 is a desaturation of the reaction wheels, 512 an impulsive outlier.
+    found = curve(FLUX, ("QUALITY", [0, 32, 512]), telescop="TESS")
+    np.testing.assert_array_equal(found.values, [1.0, np.nan, 3.0])
+
+
+def test_cadences_that_another_mission_flags_are_missing():
+    found = curve(FLUX, ("SAP_QUALITY", [0, 8192, 0]), telescop="Kepler")
+    np.testing.assert_array_equal(found.values, [1.0, np.nan, 3.0])
+
+
+def damaged_tiles(compression):
+    """A tile-compressed image whose last compressed bytes are noise."""
+    values = np.random.default_rng(1).integers(0, 1000, (64, 64), dtype=np.int16)
+    good = body(fits.CompImageHDU(values, compression_type=compression))
+    return good[:-2880] + b"\xff" * 2880
+
+
+def oversized_text():
+    """A PNG with a text chunk that unpacks to more than Pillow allows."""
+    from PIL.PngImagePlugin import PngInfo
+
+    info, file = PngInfo(), io.BytesIO()
+    info.add_text("comment", "x" * 2**21, zip=True)
+    Pillow.new("RGB", (4, 4)).save(file, "PNG", pnginfo=info)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        damaged_tiles("RICE_1"),
+        oversized_text(),
+        damaged_tiles("GZIP_1"),
+        body(fits.ImageHDU(np.ones((4, 4)), sky(0.4)))[:-2880],
+    ],
+    ids=["RICE", "text of a picture", "gzip", "cut off"],
+)
+def test_a_damaged_file_is_an_error_of_ours(bad):
+    with pytest.raises(DataError, match="damaged"):
+        decode(bad)
+
+
 @pytest.mark.parametrize(
     "bad",
     [

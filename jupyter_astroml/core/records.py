@@ -411,12 +411,20 @@ def join(parts: list[Any]) -> Any:
     parts : list of Cutouts, LightCurves, References or Predictions
         Not empty.
         Light curves and dense answers of different lengths are padded to the longest.
+        Where some parts have errors, masks or a WCS and others have not, those of the others are
+        unknown, False and empty.
 
     Returns
     -------
     The same kind of record, with the axes and meta of the first part.
+
+    Raises
+    ------
+    DataError
+        If the parts differ in what holds for all objects of a record: bands, units, zero of time.
     """
     first = parts[0]
+    _check_alike(parts)
     if isinstance(first, Predictions):
         names = list(dict.fromkeys(name for p in parts for name in p.columns))
         dense = list(dict.fromkeys(name for p in parts for name in p.arrays))
@@ -426,17 +434,57 @@ def join(parts: list[Any]) -> Any:
             columns={n: np.concatenate([_column(p, n, parts) for p in parts]) for n in names},
             arrays={n: _stack([_dense(p, n, parts) for p in parts]) for n in dense},
         )
-    return replace(first, **_joined(parts, first._per_object))
+    joined = _joined(parts, first._per_object)
+    if hasattr(first, "simulated"):
+        joined["simulated"] = any(p.simulated for p in parts)
+    return replace(first, **joined)
+
+
+def _check_alike(parts: list[Any]) -> None:
+    """Refuse parts whose values would be taken for something else in one record."""
+    first = parts[0]
+    own = {*first._per_object, "meta", "simulated", "columns", "arrays"}
+    for part in parts[1:]:
+        if type(part) is not type(first):
+            raise DataError(
+                f"{type(first).__name__} and {type(part).__name__} cannot be put together"
+            )
+        for name in (f.name for f in fields(first) if f.name not in own):
+            have, other = getattr(first, name), getattr(part, name)
+            if have != other:
+                raise DataError(
+                    f"Parts with different {name} cannot be put together",
+                    cause=f"one has {have!r}, another {other!r}",
+                    remedy="bring them to the same, or keep them apart",
+                )
+        if isinstance(part, Cutouts) and part.values.shape[1:] != first.values.shape[1:]:
+            raise DataError(
+                "Cutouts of different sizes cannot be put together",
+                cause=f"one is {first.values.shape[1:]}, another {part.values.shape[1:]}",
+                remedy="cut them to the same size",
+            )
+
+
+# What stands for a field that a part lacks and another has.
+_LACKING: Mapping[str, Any] = {"errors": np.float32(np.nan), "masks": False, "wcs": ""}
 
 
 def _joined(parts: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Concatenate the fields that all parts have."""
+    """Concatenate the fields with one entry an object; None stays None where no part has any."""
     joined = {}
     for name in names:
         values = [getattr(p, name) for p in parts]
-        if not any(v is None for v in values):
-            joined[name] = _stack(values, edge=name == "time")
+        if all(v is None for v in values):
+            continue
+        filled = [_lacking(p, name) if v is None else v for p, v in zip(parts, values, strict=True)]
+        joined[name] = _stack(filled, edge=name == "time")
     return joined
+
+
+def _lacking(part: Any, name: str) -> np.ndarray:
+    if name == "wcs":
+        return np.full(len(part), _LACKING[name], dtype=object)
+    return np.full(part.values.shape, _LACKING[name])
 
 
 def _column(part: Predictions, name: str, parts: list[Predictions]) -> np.ndarray:

@@ -1,4 +1,5 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -69,6 +70,44 @@ def test_joined_light_curves_of_different_lengths_are_padded_at_the_end():
     assert joined.values.shape == (2, 5)
     assert joined.lengths().tolist() == [3, 5]
     assert joined.time[0].tolist() == [0.0, 1.0, 2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_errors_of_some_parts_are_kept_and_unknown_for_the_others(order):
+    with_errors = replace(curves([3]), errors=np.full((1, 3), 0.5, np.float32))
+    parts = [with_errors, curves([5])]
+    joined = join([parts[k] for k in order])
+    known = joined.errors[order.index(0)]
+    np.testing.assert_array_equal(known, [0.5, 0.5, 0.5, np.nan, np.nan])
+    assert np.isnan(joined.errors[order.index(1)]).all()
+
+
+def test_masks_of_some_parts_are_kept_and_nothing_is_masked_in_the_others():
+    masked = cutouts(1, masks=np.ones((1, 2, 4, 4), bool), wcs=np.array(["text"], object))
+    joined = join([cutouts(1), masked])
+    assert joined.masks.mean(axis=(1, 2, 3)).tolist() == [0.0, 1.0]
+    assert joined.masks.dtype == bool
+    assert joined.wcs.tolist() == ["", "text"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "words"),
+    [
+        (cutouts(), cutouts(bands=("r", "g")), "different bands"),
+        (cutouts(), cutouts(flux_unit="nanomaggy"), "different flux_unit"),
+        (curves([3]), replace(curves([3]), time_zero=2457000.0), "different time_zero"),
+        (curves([3]), replace(curves([3]), band="TESS"), "different band"),
+        (cutouts(), cutouts(values=np.zeros((3, 2, 5, 5), np.float32)), "different sizes"),
+        (cutouts(), curves([3]), "Cutouts and LightCurves"),
+    ],
+)
+def test_parts_that_mean_different_things_are_not_joined(one, other, words):
+    with pytest.raises(DataError, match=words):
+        join([one, other])
+
+
+def test_what_is_partly_simulated_is_told_as_simulated():
+    assert join([cutouts(), cutouts(simulated=True)]).simulated
 
 
 def test_joined_predictions_keep_failures_that_have_no_columns():

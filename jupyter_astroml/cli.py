@@ -199,6 +199,8 @@ def models_show(model: str, as_json: bool) -> None:  # noqa: FBT001
     click.echo(f"needs:    {card.kind}, {', '.join(card.input.bands)}, {card.input.flux_unit}")
     click.echo(f"answers:  {', '.join(card.outputs.names)}")
     click.echo(f"measured: {card.key_metric}")
+    if card.summary:
+        click.echo(f"          {card.summary}")
     click.echo(f"baseline: {card.baseline}")
     for limit in card.limits:
         click.echo(f"limit:    {limit}")

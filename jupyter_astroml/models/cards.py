@@ -202,7 +202,13 @@ class Card(_Strict):
         if not found:
             return "not measured yet"
         span = "" if found["low"] is None else f" [{found['low']:.3f}, {found['high']:.3f}]"
-        return f"{found['metric']} {found['value']:.3f}{span} on {found['n']} objects"
+        sample = found.get("sample") or f"{found['n']} objects"
+        return f"{found['metric']} {found['value']:.3f}{span} on {sample}"
+
+    @property
+    def summary(self) -> str:
+        """What a user gains and loses by the default answer, with figures; perhaps empty."""
+        return str(self.facts.evaluation.get("summary", "")) if self.facts else ""
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
@@ -213,7 +219,7 @@ class Card(_Strict):
             "Task": f"{self.task} {', '.join(self.outputs.names)}",
             "Needs": f"{self.kind}, bands {', '.join(self.input.bands)}, {self.input.flux_unit}, "
             f"size {' × '.join(map(str, self.input.size))}",
-            "Measured": self.key_metric,
+            "Measured": f"{self.key_metric}. {self.summary}".removesuffix(". "),
             "Baseline": self.baseline,
             "Limits": " · ".join(self.limits),
             "Licence": self.licence,

@@ -46,6 +46,10 @@ class Evaluation:
         The other metrics: ``value`` and, where defined, ``low``, ``high`` and ``baseline``.
     split : str
         Which objects were scored.
+    sample : str
+        What these objects are, in words that follow "on"; empty where "n objects of data" says it.
+    summary : str
+        What a user gains and loses by the default answer, with figures, in a sentence or two.
     excluded : int
         Number of objects in the folder that were not scored.
     excluded_why : str
@@ -67,6 +71,8 @@ class Evaluation:
     seed: int
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     split: str = ""
+    sample: str = ""
+    summary: str = ""
     excluded: int = 0
     excluded_why: str = ""
     notes: str = ""

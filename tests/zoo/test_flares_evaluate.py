@@ -10,11 +10,13 @@ from astropy.table import Table
 
 import jupyter_astroml as aml
 from jupyter_astroml.core.errors import DataError, ModelError
+from jupyter_astroml.models.cards import read_card
 from jupyter_astroml.models.loading import load, replay
 from jupyter_astroml.zoo.flares import matching, published
 from jupyter_astroml.zoo.flares.baseline import Criteria, search
 from jupyter_astroml.zoo.flares.evaluate import evaluate
 from jupyter_astroml.zoo.flares.real import read
+from jupyter_astroml.zoo.flares.report import BEGIN, END, measured
 from jupyter_astroml.zoo.flares.simulate import simulate_parts
 from jupyter_astroml.zoo.flares.train import findable
 
@@ -57,11 +59,19 @@ def test_evaluation_of_a_folder_has_metrics_baseline_and_honest_notes(folder):
     found = evaluate(folder, seed=1, progress=lambda done, total: seen.append((done, total)))
     assert seen == [(1, 3), (2, 3), (3, 3)]
     assert found.n == 3
-    assert found.metric == "event F1"
+    assert found.metric == "precision at recall ≥ 0.95"
     assert found.low <= found.value <= found.high
+    assert found.sample == f"3 stars with {len(read(folder)[1])} catalogued flares, TESS sector 2"
     assert found.metrics["recall"]["value"] > 0.6
     assert found.metrics["precision"]["value"] > 0.4
-    assert 0 < found.baseline_value < 1
+    # The best classical search there is stands beside the model, not one that was tuned elsewhere.
+    assert 0 < found.baseline_value <= 1
+    for name in ("classical_simulated", "classical_complete"):
+        counted = {k: found.metrics[f"{name}_{k}"]["value"] for k in ("recall", "precision")}
+        score = 2 * np.prod(list(counted.values())) / sum(counted.values())
+        assert found.metrics["f1"]["baseline"] >= score - 1e-9
+    default = found.metrics["recall"]["value"], found.metrics["precision"]["value"]
+    assert "Default answer: recall {:.3f} at precision {:.3f}".format(*default) in found.summary
     assert "lower bound" in found.notes
     assert "not found" in found.notes
     assert not any(name.startswith("stella") for name in found.metrics)
@@ -150,6 +160,31 @@ def test_scores_are_those_of_the_counts():
     assert matching.precision(table) == 0.5
     assert matching.f1(table) == pytest.approx(0.6)
     assert matching.f_score(table, beta=2.0) == pytest.approx(5 * 0.375 / 2.75)
+
+
+def test_the_best_of_several_settings_is_that_with_enough_recall():
+    # Settings in turn: recall 1 at precision 1/4, recall 3/4 at 3/5, recall 1/4 at 1.
+    settings = [[4, 4, 16, 4], [4, 3, 5, 3], [4, 1, 1, 1]]
+    tables = np.array([settings, np.zeros((3, 4), dtype=int)])
+    assert matching.precision_at(tables, least=0.95) == 0.25
+    assert matching.precision_at(tables, least=0.5) == 0.6
+    assert matching.precision_at(tables[:, 1:], least=0.95) == 0.0
+    assert np.isnan(matching.precision_at(tables[1:], least=0.5))
+    assert matching.best_f1(tables) == pytest.approx(2 * 0.75 * 0.6 / 1.35)
+
+
+def test_the_figures_in_the_readme_are_those_of_the_facts():
+    folder = load("flares").folder
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    part = text.split(BEGIN)[1].split(END)[0]
+    assert part.strip() == measured(read_card(folder).facts).strip()
+
+
+def test_the_card_tells_the_trade_of_the_default_answer_with_its_figures():
+    card = load("flares").card
+    assert "on 3 stars with 53 catalogued flares, TESS sector 2" in card.key_metric
+    assert card.summary.startswith("Default answer: recall ")
+    assert card.summary.split(": ")[1] in card._repr_html_()
 
 
 def test_baseline_finds_three_bright_cadences_and_not_two():

@@ -137,3 +137,31 @@ def f_score(table: np.ndarray, *, beta: float) -> float:
     if np.isnan(r):
         return float("nan")
     return (1 + beta**2) * r * p / (r + beta**2 * p) if p > 0 and r > 0 else 0.0
+
+
+def precision_at(tables: np.ndarray, *, least: float) -> float:
+    """Largest precision among the settings of a method that find enough of the flares.
+
+    Parameters
+    ----------
+    tables : ndarray of int, shape (block, setting, 4)
+        `counts` under each setting.
+    least : float
+        Recall that counts as enough.
+
+    Returns
+    -------
+    float
+        0 if no setting finds enough, NaN without flares.
+    """
+    rows = range(tables.shape[1])
+    if np.isnan(recall(tables[:, 0])):
+        return float("nan")
+    return max(
+        (precision(tables[:, i]) for i in rows if recall(tables[:, i]) >= least), default=0.0
+    )
+
+
+def best_f1(tables: np.ndarray) -> float:
+    """Largest `f1` among the settings of a method; see `precision_at`."""
+    return max(f1(tables[:, i]) for i in range(tables.shape[1]))

@@ -78,7 +78,10 @@ def read(folder: str | Path) -> tuple[LightCurves, Table]:
         time_zero=2457000.0,
         band="TESS",
         flux_unit="relative",
-        meta={"source": "TESS 2-minute light curves (NASA/MAST)"},
+        meta={
+            "source": "TESS 2-minute light curves (NASA/MAST)",
+            "sectors": sorted({int(sector) for _, sector in names}),
+        },
     )
     return curves, _catalogue(folder, stars, ids, arrays)
 

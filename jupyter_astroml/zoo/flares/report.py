@@ -51,54 +51,42 @@ def measured(facts: Facts) -> str:
     return "\n".join([*parts, _simulated(facts)])
 
 
+_METHODS = (
+    ("", "this model"),
+    ("strict_", "this model, three cadences in a row (`min_cadences=3`)"),
+    ("classical_complete_", "classical search, the best one with high recall"),
+    ("classical_balanced_", "classical search, the best F1"),
+    ("classical_simulated_", "classical search, tuned on the simulation of the model"),
+    ("stella_", "published stella, its own search"),
+    ("stella_runs_", "published stella, every run of p ≥ 0.5"),
+    ("stella_same_rule_", "published stella, p ≥ 0.5 and our flux test"),
+)
+
+
 def _real(found: dict[str, Any]) -> str:
     m = found["metrics"]
     lines = [
         f"### Real stars (`{found['data']}`)",
         "",
-        f"{found['n']} stars, {m['n_flares']['value']:.0f} catalogued flares; {found['split']}.",
+        f"{found['sample']}; {found['split']}.",
+        "",
+        f"{found['metric'].capitalize()}: {_span(found)}; {found['baseline_value']:.3f} for the "
+        f"{found['baseline']}.",
+        f"Best F1: {_span(m['best_f1'])}; {m['best_f1']['baseline']:.3f} for a classical search.",
+        *found["summary"].replace(". ", ".\n").splitlines(),
         "",
         "| method | recall | precision (lower bound) | events |",
         "|---|---|---|---|",
-        _row("this model", m["recall"], m["precision"], m["n_events"]["value"]),
-        _row(
-            "this model, three cadences in a row (`min_cadences=3`)",
-            m["strict_recall"],
-            m["strict_precision"],
-            m["strict_n_events"]["value"],
+        *(
+            _row(words, m[f"{key}recall"], m[f"{key}precision"], m[f"{key}n_events"]["value"])
+            for key, words in _METHODS
+            if f"{key}recall" in m
         ),
-        f"| {found['baseline']} | {m['recall']['baseline']:.3f} | {m['precision']['baseline']:.3f} "
-        f"| {m['n_events']['baseline']:.0f} |",
-        _row(
-            "the same search with the numbers of the paper (3 cadences, 3σ)",
-            m["classical_untuned_recall"],
-            m["classical_untuned_precision"],
-            m["classical_untuned_n_events"]["value"],
-        ),
+        "",
+        *found["notes"].replace(". ", ".\n").splitlines(),
+        "",
     ]
-    for key, words in (
-        ("stella", "published stella, its own search"),
-        ("stella_runs", "published stella, every run of p ≥ 0.5"),
-        ("stella_same_rule", "published stella, p ≥ 0.5 and our flux test"),
-    ):
-        if f"{key}_recall" in m:
-            lines.append(
-                _row(
-                    words,
-                    m[f"{key}_recall"],
-                    m[f"{key}_precision"],
-                    m[f"{key}_n_events"]["value"],
-                )
-            )
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Event F1: {_span(found)}; baseline {found['baseline_value']:.3f}.",
-            found["notes"].replace(". ", ".\n").strip(),
-            "",
-        ]
-    )
+    return "\n".join(lines)
 
 
 def _row(words: str, recall: dict[str, float], precision: dict[str, float], n: float) -> str:

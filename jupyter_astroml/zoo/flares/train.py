@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +27,7 @@ from jupyter_astroml.models.cards import (
     write_facts,
 )
 from jupyter_astroml.models.events import Rule, detrended, events, longest_run, scatter
-from jupyter_astroml.zoo.flares import baseline, matching
+from jupyter_astroml.zoo.flares import baseline, matching, rules
 from jupyter_astroml.zoo.flares.report import write_report
 from jupyter_astroml.zoo.flares.simulate import (
     CADENCE_DAYS,
@@ -358,35 +357,23 @@ def choose_rule(module: Flares, simulation: Simulation) -> tuple[Rule, np.ndarra
     mean, std = probabilities(predict(module, simulation))
     truth = findable(simulation)
     best = max(
-        (
-            _tried(logit, n_sigma, in_a_row, mean, std, truth, simulation)
-            for logit in np.arange(-4.0, 2.1, 1.0)
-            for n_sigma, in_a_row in product((2.5, 3.0, 3.5), (1, 2, 3))
-        ),
+        (_tried(rule, mean, std, truth, simulation) for rule in rules.grid()),
         key=lambda tried: tried[0],
     )
     _, rule, _ = best
-    middle = np.log(rule.threshold / (1 - rule.threshold))
-    finer = (
-        _tried(logit, rule.n_sigma, rule.min_cadences, mean, std, truth, simulation)
+    middle = float(np.log(rule.threshold / (1 - rule.threshold)))
+    between = [
+        rules.at(logit, n_sigma=rule.n_sigma, in_a_row=rule.min_cadences)
         for logit in (middle - 0.5, middle + 0.5)
-    )
+    ]
+    finer = [_tried(rule, mean, std, truth, simulation) for rule in between]
     _, rule, counted = max((best, *finer), key=lambda tried: tried[0])
     return rule, counted
 
 
 def _tried(
-    logit: float,
-    n_sigma: float,
-    in_a_row: int,
-    mean: np.ndarray,
-    std: np.ndarray,
-    truth: Table,
-    simulation: Simulation,
+    rule: Rule, mean: np.ndarray, std: np.ndarray, truth: Table, simulation: Simulation
 ) -> tuple[float, Rule, np.ndarray]:
-    rule = Rule(
-        threshold=round(float(1 / (1 + np.exp(-logit))), 4), n_sigma=n_sigma, min_cadences=in_a_row
-    )
     counted = count_under(rule, mean, std, truth, simulation)
     return matching.f_score(counted, beta=2.0), rule, counted
 

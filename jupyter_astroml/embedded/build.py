@@ -97,8 +97,9 @@ class Product:
     media : str
         Media type of what is sent.
     kind : str
-        ``cube`` (FITS image with a celestial WCS), ``file`` (sent as it is) or ``npy``
-        (a light curve in an array of three rows, sent as a FITS table).
+        ``cube`` (FITS image with a celestial WCS), ``file`` (sent as it is), ``npy`` (a light
+        curve in an array of three rows) or ``text`` (a light curve or spectrum in CSV); the last
+        two are sent as FITS tables.
     title : str
     size : int
         Bytes.

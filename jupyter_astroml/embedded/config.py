@@ -160,14 +160,17 @@ class TimeNote(_Strict):
 
 
 class LightCurvesTable(_FilesBase):
-    """Light curves: FITS tables with TIME and FLUX, or ``.npy`` of three rows: time, flux, error.
+    """Light curves, one a file, of any lengths.
+
+    Files are FITS tables with TIME and FLUX, CSV or ECSV with a time and a flux or magnitude, or
+    ``.npy`` of three rows: time, flux, error.
 
     Attributes
     ----------
     time : TimeNote or None
-        For ``.npy``; FITS says it in its header.
+        For ``.npy``, CSV and ECSV; FITS says it in its header.
     band : str
-        Filter, for ``.npy``.
+        Filter, where the files do not say.
     flux_unit : str
         ``relative`` for flux divided by its median.
     key : str or None
@@ -181,7 +184,37 @@ class LightCurvesTable(_FilesBase):
     key: SqlName | None = None
 
 
-AnyTable = Annotated[RowsTable | ImagesTable | LightCurvesTable, Field(discriminator="kind")]
+class SpectraTable(_FilesBase):
+    """Spectra: FITS tables or images of few rows, CSV or ECSV with wavelength and flux.
+
+    Attributes
+    ----------
+    wave_unit : str
+        Unit of the wavelengths, where the files do not say.
+    medium : str
+        What the wavelengths were measured in.
+    flux_unit : str
+        Where the files do not say.
+    """
+
+    kind: Literal["spectra"]
+    wave_unit: str = Field("", max_length=20)
+    medium: Literal["vacuum", "air"] = "vacuum"
+    flux_unit: str = Field("", max_length=60)
+
+    @field_validator("wave_unit")
+    @classmethod
+    def _of_light(cls, value: str) -> str:
+        from astropy import units as u
+
+        unit = u.Unit(value, parse_strict="silent") if value else u.m
+        if not unit.is_equivalent(u.m, u.spectral()):
+            raise ValueError("is no unit of wavelength, such as Angstrom or nm")
+        return value
+
+
+FilesTable = ImagesTable | LightCurvesTable | SpectraTable
+AnyTable = Annotated[RowsTable | FilesTable, Field(discriminator="kind")]
 
 
 class Config(_Strict):

@@ -88,7 +88,7 @@ def _rows(service: Service, did: str) -> list[Row]:
     if product is None:
         fault = f"NotFoundFault: {did[:200]}"
         return [(did, None, None, fault, None, "#this", None, None)]
-    size = None if product.kind == "npy" else product.size
+    size = product.size if product.kind in ("cube", "file") else None
     url = f"{service.base}/{file_link(did)}"
     rows: list[Row] = [(did, url, None, None, product.title, "#this", product.media, size)]
     if cuttable(product):

@@ -1,10 +1,10 @@
-"""Publishes a folder: its tables, images and light curves become an archive."""
+"""Publishes a folder: its tables, images, spectra and light curves become an archive."""
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -14,16 +14,17 @@ import numpy as np
 from jupyter_astroml.core.errors import DataError
 
 from . import config as configs
+from . import facts as look
 from . import readers
 from .app import Archive
 from .build import Builder, Product, masked, written
-from .config import Config, ImagesTable, LightCurvesTable, RowsTable
+from .cone import MAIN_DEC, MAIN_ID, MAIN_RA
+from .config import Config, FilesTable, ImagesTable, LightCurvesTable, RowsTable, SpectraTable
 from .datalink import MEDIA, file_link, link
 from .files import FITS, Entry, entries, named
-from .guess import describe
+from .guess import describe, position_columns
 from .obscore import write as write_obscore
-from .products import Store, series
-from .soda import image_hdu
+from .products import Store
 from .tables import Column, regular
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ __all__ = ["describe", "publish"]
 Tell = Callable[[str], None]
 _AUTHORITY = "ivo://astroml.local"
 _JD_OF_MJD = 2400000.5
+_PRODUCT_TYPES = {"images": "image", "light_curves": "timeseries", "spectra": "spectrum"}
 
 
 def publish(
@@ -105,6 +107,8 @@ class _Publication:
         self._tell = tell
         self._read: dict[str, readers.Rows] = {}
         self._obscore: list[dict[str, Any]] = []
+        # A table that tells about files is none of them, even where the pattern takes it in.
+        self._tables = {t.rows for t in told.tables.values() if t.rows is not None}
 
     def run(self) -> None:
         try:
@@ -125,7 +129,7 @@ class _Publication:
             write_obscore(
                 self._builder,
                 self._obscore,
-                description=self._marked("Images and light curves of this folder"),
+                description=self._marked("Images, spectra and light curves of this folder"),
             )
 
     def _marked(self, text: str) -> str:
@@ -148,7 +152,7 @@ class _Publication:
         self._builder.table(
             f"{self._told.schema_name}.{name}",
             values,
-            columns=columns,
+            columns=_searchable(columns, list(rows.columns), rows),
             description=self._marked(table.description or f"The table {table.rows}"),
         )
 
@@ -165,10 +169,16 @@ class _Publication:
                 remedy=f"choose from {there}" if there else "let 'rows' name a table",
             )
 
-    def _files_table(self, name: str, table: ImagesTable | LightCurvesTable) -> None:
-        found = [e for e in entries(self._root, table.files) if _fits_kind(e, table)]
+    def _files_table(self, name: str, table: FilesTable) -> None:
+        found = [
+            e
+            for e in entries(self._root, table.files)
+            if _suits(e, table) and e.path not in self._tables
+        ]
         if not found:
-            wanted = "FITS, JPEG or PNG" if table.kind == "images" else "FITS or .npy"
+            wanted = {"images": "FITS, JPEG or PNG", "light_curves": "FITS, CSV or .npy"}.get(
+                table.kind, "FITS or CSV"
+            )
             raise DataError(f"None of the files {table.files} of {name} is {wanted}")
         rows = self._rows(table.rows) if table.rows else None
         self._check_notes(table, rows, name=name)
@@ -189,16 +199,15 @@ class _Publication:
         self._write(name, table, rows, [p for p, _ in used], [f for _, f in used])
 
     def _facts(
-        self, name: str, found: Sequence[Entry], table: ImagesTable | LightCurvesTable
+        self, name: str, found: Sequence[Entry], table: FilesTable
     ) -> list[dict[str, Any] | None]:
         """Look into each file; what cannot be read is told and left out."""
         facts: list[dict[str, Any] | None] = []
-        look = _image_facts if isinstance(table, ImagesTable) else _curve_facts
         for i, entry in enumerate(found):
             if i and i % 500 == 0:
                 self._tell(f"{name}: looked into {i} of {len(found)} files")
             try:
-                facts.append(look(self._store, entry))
+                facts.append(look.look(self._store, entry, table))
             except DataError as err:
                 self._tell(f"{name}: left out {entry.name}: {err}")
                 facts.append(None)
@@ -207,7 +216,7 @@ class _Publication:
     def _write(
         self,
         name: str,
-        table: ImagesTable | LightCurvesTable,
+        table: FilesTable,
         rows: readers.Rows | None,
         pairs: list[tuple[int, Entry]],
         facts: list[dict[str, Any]],
@@ -247,7 +256,9 @@ class _Publication:
                 fact["kind"],
                 f"{name} {key}",
                 entry.size,
-                _headers(table, simulated=self._told.simulated) if fact["kind"] == "npy" else (),
+                _headers(table, simulated=self._told.simulated)
+                if fact["kind"] in ("npy", "text")
+                else (),
             )
             for did, entry, fact, key in zip(dids, found, facts, ids, strict=True)
         ]
@@ -261,16 +272,15 @@ class _Publication:
 
     def _obscore_row(
         self,
-        table: ImagesTable | LightCurvesTable,
+        table: FilesTable,
         product: Product,
         fact: dict[str, Any],
         key: str,
         position: tuple[float | None, float | None],
     ) -> dict[str, Any]:
         told = self._told
-        image = isinstance(table, ImagesTable)
         row: dict[str, Any] = {
-            "dataproduct_type": "image" if image else "timeseries",
+            "dataproduct_type": _PRODUCT_TYPES[table.kind],
             "calib_level": 2,
             "obs_collection": self._marked(told.title or told.schema_name),
             "obs_id": key,
@@ -280,9 +290,9 @@ class _Publication:
             "target_name": key,
             "s_ra": position[0],
             "s_dec": position[1],
-            "o_ucd": "phot.flux",
+            "o_ucd": "phot.flux.density" if isinstance(table, SpectraTable) else "phot.flux",
         }
-        for k in ("s_region", "s_fov", "s_xel1", "s_xel2", "em_xel", "t_xel"):
+        for k in ("s_region", "s_fov", "s_xel1", "s_xel2", "em_xel", "em_min", "em_max", "t_xel"):
             row[k] = fact.get(k)
         if isinstance(table, LightCurvesTable) and fact.get("t_min") is not None:
             zero = fact.get("zero", table.time.zero if table.time else None)
@@ -309,14 +319,15 @@ def _whole(entry: Entry) -> str:
     return f"{entry.path}/{entry.member}" if entry.member else entry.path
 
 
-def _fits_kind(entry: Entry, table: ImagesTable | LightCurvesTable) -> bool:
+def _suits(entry: Entry, table: FilesTable) -> bool:
     if table.kind == "images":
         return bool(entry.media)
-    return entry.ending in FITS or (entry.ending == ".npy" and not entry.member)
+    own = [*readers.SERIES_ENDINGS, *([".npy"] if table.kind == "light_curves" else [])]
+    return entry.ending in FITS or (entry.ending in own and not entry.member)
 
 
 def _paired(
-    found: Sequence[Entry], rows: readers.Rows | None, table: ImagesTable | LightCurvesTable
+    found: Sequence[Entry], rows: readers.Rows | None, table: FilesTable
 ) -> list[tuple[int, Entry]]:
     """Return pairs of the number of a row and its file, in the order of the rows."""
     if rows is None:
@@ -332,7 +343,7 @@ def _paired(
     ]
 
 
-def _id_of(entry: Entry, table: ImagesTable | LightCurvesTable) -> str:
+def _id_of(entry: Entry, table: FilesTable) -> str:
     if table.id_pattern:
         found = re.search(table.id_pattern, entry.stem)
         if found:
@@ -344,7 +355,7 @@ def _ids(
     found: Sequence[Entry],
     rows: readers.Rows | None,
     index: np.ndarray,
-    table: ImagesTable | LightCurvesTable,
+    table: FilesTable,
 ) -> list[str]:
     if rows is not None and table.id:
         texts = _texts(rows.columns[table.id])
@@ -360,7 +371,7 @@ def _texts(column: pa.Array) -> list[str | None]:
 
 
 def _common(
-    table: ImagesTable | LightCurvesTable,
+    table: FilesTable,
     ids: list[str],
     dids: list[str],
     facts: list[dict[str, Any]],
@@ -399,6 +410,17 @@ def _common(
             columns.append(
                 Column("pixel_scale", unit="arcsec", ucd="instr.pixel", description="Of a pixel")
             )
+    elif isinstance(table, SpectraTable):
+        values |= {
+            "n_points": np.array([fact["em_xel"] for fact in facts], dtype=np.int32),
+            "em_min": masked([fact["em_min"] for fact in facts], float),
+            "em_max": masked([fact["em_max"] for fact in facts], float),
+        }
+        columns += [
+            Column("n_points", ucd="meta.number", description="Number of pixels"),
+            Column("em_min", unit="m", ucd="em.wl;stat.min", description="Shortest, vacuum"),
+            Column("em_max", unit="m", ucd="em.wl;stat.max", description="Longest, vacuum"),
+        ]
     else:
         values |= {
             "n_points": np.array([fact["t_xel"] for fact in facts], dtype=np.int32),
@@ -434,7 +456,7 @@ def _numbers(ids: list[str], table: LightCurvesTable) -> np.ndarray:
 
 
 def _positions(
-    table: ImagesTable | LightCurvesTable,
+    table: FilesTable,
     rows: readers.Rows | None,
     index: np.ndarray,
     facts: list[dict[str, Any]],
@@ -492,18 +514,45 @@ def _renamed(
     return values, columns
 
 
-def _headers(
-    table: ImagesTable | LightCurvesTable, *, simulated: bool
-) -> tuple[tuple[str, str | float | int], ...]:
-    """Return what the header of a light curve says, in the words of TESS."""
-    if not isinstance(table, LightCurvesTable):
-        return ()
+def _searchable(columns: list[Column], originals: list[str], rows: readers.Rows) -> list[Column]:
+    """Mark position and name of the rows, where nobody has: a cone search needs them."""
+    if any(c.ucd.endswith(";meta.main") for c in columns):
+        return columns
+    places = position_columns(rows)
+    name = next((n for n in originals if _names_rows(n, rows)), "")
+    if not places or not name:
+        return columns
+    marks = {places["ra"]: MAIN_RA, places["dec"]: MAIN_DEC, name: MAIN_ID}
+    return [
+        replace(c, ucd=marks.get(original, c.ucd), unit=c.unit or _degrees(original, places))
+        for original, c in zip(originals, columns, strict=True)
+    ]
+
+
+def _names_rows(name: str, rows: readers.Rows) -> bool:
+    if not re.search(r"(?i)(^|_)(obj|source|star|galaxy)?_?(id|name)$", name):
+        return False
+    texts = _texts(rows.columns[name])
+    return None not in texts and len(set(texts)) == len(texts)
+
+
+def _degrees(original: str, places: dict[str, str]) -> str:
+    return "deg" if original in places.values() else ""
+
+
+def _headers(table: FilesTable, *, simulated: bool) -> tuple[tuple[str, str | float | int], ...]:
+    """Return what the header of a light curve says, in the words of TESS, or of a spectrum."""
     told: list[tuple[str, str | float | int]] = [("SIMULATD", 1)] if simulated else []
-    if table.band:
-        told.append(("FILTER", table.band))
     if table.flux_unit and table.flux_unit != "relative":
         told.append(("TUNIT2", table.flux_unit))
         told.append(("TUNIT3", table.flux_unit))
+    if isinstance(table, SpectraTable):
+        told.append(("AIRORVAC", "air" if table.medium == "air" else "vac"))
+        return (*told, *([("TUNIT1", table.wave_unit)] if table.wave_unit else []))
+    if not isinstance(table, LightCurvesTable):
+        return ()
+    if table.band:
+        told.append(("FILTER", table.band))
     if table.time:
         zero = table.time.zero
         told += [
@@ -513,139 +562,3 @@ def _headers(
             ("BJDREFF", zero - int(zero)),
         ]
     return tuple(told)
-
-
-def _image_facts(store: Store, entry: Entry) -> dict[str, Any]:
-    if entry.media != "application/fits":
-        # Pictures are looked at when they are sent: thousands of them would delay the start.
-        return {"media": entry.media, "kind": "file", "bands": "R,G,B", "unit": "picture"}
-    return _fits_facts(store, entry)
-
-
-def _open_fits(store: Store, entry: Entry) -> Any:
-    from astropy.io import fits
-
-    path = named(store.root, entry.path)
-    if not entry.member:
-        return fits.open(path, memmap=True, lazy_load_hdus=True)
-    return fits.open(io.BytesIO(store.member(path, entry.member)), lazy_load_hdus=True)
-
-
-def _fits_facts(store: Store, entry: Entry) -> dict[str, Any]:
-    import warnings
-
-    from astropy.utils.exceptions import AstropyWarning
-    from astropy.wcs.utils import proj_plane_pixel_scales
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)
-        try:
-            with _open_fits(store, entry) as hdus:
-                hdu = image_hdu(hdus)
-                if hdu is None:
-                    raise DataError(f"{entry.name} holds no image")
-                header, shape = hdu.header.copy(), hdu.shape
-                primary = hdus[0].header.copy()
-            wcs = _wcs(header)
-        except (OSError, ValueError, TypeError, KeyError) as err:
-            raise DataError(f"{entry.name} is damaged", cause=str(err)[:120]) from err
-    planes = shape[0] if len(shape) == 3 else 1
-    said = str(header.get("BANDS") or header.get("FILTER") or primary.get("FILTER") or "")
-    bands = [b for b in re.split(r"[,\s]+", said) if b]
-    facts: dict[str, Any] = {
-        "media": "application/fits",
-        "kind": "file",
-        "bands": ",".join(bands if len(bands) == planes else map(str, range(planes))),
-        "unit": str(header.get("BUNIT") or primary.get("BUNIT") or ""),
-        "s_xel1": int(shape[-1]),
-        "s_xel2": int(shape[-2]),
-        "em_xel": planes,
-    }
-    if wcs is not None:
-        facts |= _sky_facts(wcs.celestial, shape[-2:])
-        facts["scale"] = float(np.mean(proj_plane_pixel_scales(wcs.celestial))) * 3600
-    return facts
-
-
-def _wcs(header: Any) -> Any:
-    """Return the WCS of an image if it has positions that can be computed, else None."""
-    from astropy.wcs import WCS, WcsError
-
-    try:
-        found = WCS(header, naxis=2)
-    except (WcsError, ValueError, TypeError, KeyError):
-        return None
-    return found if found.has_celestial else None
-
-
-def _sky_facts(wcs: Any, shape: tuple[int, int]) -> dict[str, Any]:
-    """Return centre and outline in ICRS of an image with a celestial WCS."""
-    height, width = shape
-    x = np.array([(width - 1) / 2, -0.5, width - 0.5, width - 0.5, -0.5])
-    y = np.array([(height - 1) / 2, -0.5, -0.5, height - 0.5, height - 0.5])
-    places = wcs.pixel_to_world(x, y).icrs
-    ra, dec = places.ra.deg, places.dec.deg
-    if not (np.isfinite(ra).all() and np.isfinite(dec).all()):
-        return {}
-    outline = [float(v) for pair in zip(ra[1:], dec[1:], strict=True) for v in pair]
-    return {
-        "kind": "cube",
-        "ra": float(ra[0]),
-        "dec": float(dec[0]),
-        "s_region": outline,
-        "s_fov": float(places[1].separation(places[3]).deg),
-    }
-
-
-def _curve_facts(store: Store, entry: Entry) -> dict[str, Any]:
-    if entry.ending == ".npy":
-        time = series(named(store.root, entry.path))[0]
-        good = time[np.isfinite(time)]
-        return {
-            "media": "application/fits",
-            "kind": "npy",
-            "unit": "",
-            "t_xel": len(time),
-            "t_min": float(good.min()) if len(good) else None,
-            "t_max": float(good.max()) if len(good) else None,
-        }
-    return _curve_table_facts(store, entry)
-
-
-def _curve_table_facts(store: Store, entry: Entry) -> dict[str, Any]:
-    import warnings
-
-    from astropy.utils.exceptions import AstropyWarning
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyWarning)
-        try:
-            with _open_fits(store, entry) as hdus:
-                for hdu in hdus:
-                    columns = getattr(hdu, "columns", None)
-                    names = [str(n).upper() for n in columns.names] if columns else []
-                    if "TIME" in names and any("FLUX" in n for n in names):
-                        return _header_facts(hdu, hdus[0].header, names)
-        except (OSError, ValueError, TypeError, KeyError) as err:
-            raise DataError(f"{entry.name} is damaged", cause=str(err)[:120]) from err
-    raise DataError(f"{entry.name} has no table with the columns TIME and FLUX")
-
-
-def _header_facts(hdu: Any, primary: Any, names: list[str]) -> dict[str, Any]:
-    header = hdu.header
-    zero = None
-    if "BJDREFI" in header:
-        zero = float(header["BJDREFI"]) + float(header.get("BJDREFF", 0.0))
-    place = [header.get(k, primary.get(k)) for k in ("RA_OBJ", "DEC_OBJ")]
-    unit = hdu.columns[next(i for i, n in enumerate(names) if "FLUX" in n)].unit
-    facts = {
-        "media": "application/fits",
-        "kind": "file",
-        "unit": str(unit or ""),
-        "t_xel": int(header["NAXIS2"]),
-        "t_min": header.get("TSTART"),
-        "t_max": header.get("TSTOP"),
-        "ra": place[0] if None not in place else None,
-        "dec": place[1] if None not in place else None,
-    }
-    return facts if zero is None else {**facts, "zero": zero}

@@ -12,8 +12,8 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError
 
-from . import readers
-from .config import TAKEN, Config, check
+from . import facts, readers, roles
+from .config import TAKEN, Config, SpectraTable, check
 from .files import FITS, Entry, entries, members, within
 from .products import Store, series
 from .tables import regular
@@ -24,7 +24,10 @@ _OTHER_DEC = ("decl", "declination")
 # Share of the rows, or of the files, that must fit before a column counts as naming the files.
 _ENOUGH = 0.5
 _LOOKED_AT = 20
-_FEWEST_PIXELS = 8
+# Wavelengths without a unit are taken for angstroms when they lie where optical ones do; in
+# nanometres, that would be the far infrared.
+_ANGSTROMS = (2_500.0, 30_000.0)
+_KINDS = {"image": "images", "curve": "light_curves", "spectrum": "spectra"}
 
 
 @dataclass(frozen=True)
@@ -39,9 +42,10 @@ class _Set:
 def describe(folder: Path) -> Config:
     """Return a draft of ``archive.yaml`` for a folder.
 
-    It recognises images (loose, in a folder or in a zip file), light curves (FITS tables with TIME
-    and FLUX, or ``.npy`` of three rows), and tables; a table whose column names the images or light
-    curves is joined to them.
+    It recognises images and spectra (loose, in a folder or in a zip file), light curves (FITS
+    tables with TIME and FLUX, or ``.npy`` of three rows), light curves and spectra in CSV or ECSV
+    when there are several of them, and tables; a table whose column names the files of a set is
+    joined to them.
 
     Parameters
     ----------
@@ -55,8 +59,8 @@ def describe(folder: Path) -> Config:
     """
     if not folder.is_dir():
         raise DataError(f"There is no folder {folder}")
-    tables = _tables(folder)
     sets = _sets(folder)
+    tables = _tables(folder, leave={e.path for one in sets for e in one.found})
     made: dict[str, Any] = {}
     joined: set[str] = set()
     for one in sets:
@@ -68,7 +72,7 @@ def describe(folder: Path) -> Config:
     if not made:
         raise DataError(
             f"There is nothing to publish in {folder}",
-            cause="no table, image or light curve was found",
+            cause="no table, image, spectrum or light curve was found",
             remedy="see docs/archive-folder.md for the formats that are read",
         )
     return check({"schema": _schema_name(folder), "tables": made}, name="the draft")
@@ -97,11 +101,13 @@ def _visible(folder: Path) -> list[Path]:
     ]
 
 
-def _tables(folder: Path) -> dict[str, readers.Rows]:
+def _tables(folder: Path, *, leave: set[str]) -> dict[str, readers.Rows]:
     found: dict[str, readers.Rows] = {}
     for path in _visible(folder):
         ending = path.suffix.lower()
         if not path.is_file() or ending not in readers.ENDINGS or ending == ".txt":
+            continue
+        if path.name in leave:
             continue
         if ending in (".fits", ".fit") and _fits_kind(path) != "table":
             continue
@@ -140,7 +146,11 @@ def _sets(folder: Path) -> list[_Set]:
 
 
 def _grouped(place: str, found: list[Entry], folder: Path) -> list[_Set]:
-    """Split the files of a place by what they hold."""
+    """Split the files of a place by what they hold.
+
+    One table of times and fluxes beside others may be anything; several alike, or one in a folder
+    of its own, are light curves.
+    """
     groups: dict[tuple[str, str], list[Entry]] = {}
     for entry in found:
         kind = _kind(folder, entry)
@@ -150,6 +160,7 @@ def _grouped(place: str, found: list[Entry], folder: Path) -> list[_Set]:
     return [
         _Set(f"{place}/**/*{ending}" if place else f"*{ending}", kind, listed)
         for (kind, ending), listed in groups.items()
+        if place or len(listed) > 1 or ending not in readers.SERIES_ENDINGS
     ]
 
 
@@ -161,8 +172,12 @@ def _kind(folder: Path, entry: Entry) -> str:
             return ""
         return "light_curves"
     if entry.ending in FITS:
-        kind = _fits_kind(folder / entry.path)
-        return {"image": "images", "curve": "light_curves"}.get(kind, "")
+        return _KINDS.get(_fits_kind(folder / entry.path), "")
+    if entry.ending in readers.SERIES_ENDINGS:
+        try:
+            return roles.kind(readers.read(folder / entry.path).columns)
+        except DataError:
+            return ""
     return "images" if entry.media else ""
 
 
@@ -177,11 +192,11 @@ def _zip_kind(folder: Path, inside: list[Entry]) -> str:
         return ""
     finally:
         store.close()
-    return {"image": "images", "curve": "light_curves"}.get(_fits_kind(io.BytesIO(body)), "")
+    return _KINDS.get(_fits_kind(io.BytesIO(body)), "")
 
 
 def _fits_kind(path: Path | io.BytesIO) -> str:
-    """Return image, curve, table or nothing, from the headers alone."""
+    """Return image, curve, spectrum, table or nothing."""
     import warnings
 
     from astropy.io import fits
@@ -192,15 +207,16 @@ def _fits_kind(path: Path | io.BytesIO) -> str:
         try:
             with fits.open(path, lazy_load_hdus=True) as hdus:
                 for hdu in hdus:
+                    if facts.spectral(hdu) is not None:
+                        return "spectrum"
                     if getattr(hdu, "is_image", False):
-                        # Surveys keep a spectrum with its errors in an image of few rows.
-                        if len(hdu.shape) in (2, 3) and min(hdu.shape[-2:]) >= _FEWEST_PIXELS:
+                        if len(hdu.shape) in (2, 3) and min(hdu.shape[-2:]) > facts.MOST_ROWS:
                             return "image"
                     elif hasattr(hdu, "columns"):
                         names = [str(n).upper() for n in hdu.columns.names]
                         curve = "TIME" in names and any("FLUX" in n for n in names)
                         return "curve" if curve else "table"
-        except (OSError, ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError, IndexError):
             return ""
     return ""
 
@@ -216,7 +232,7 @@ def _draft(
     )
     if best[0] >= _ENOUGH:
         _, path, told = best
-        draft |= {"rows": path, **told, **_position_columns(tables[path])}
+        draft |= {"rows": path, **told, **position_columns(tables[path])}
         joined.add(path)
     elif one.kind == "light_curves":
         draft |= _linked(one, tables)
@@ -224,6 +240,8 @@ def _draft(
         draft |= {"bands": ["R", "G", "B"], "flux_unit": "picture"}
     if one.kind == "light_curves" and one.found[0].ending == ".npy":
         draft |= _unit(folder, one)
+    if one.kind == "spectra":
+        draft |= _wave_unit(folder, one)
     return draft
 
 
@@ -243,13 +261,13 @@ def _leads(rows: readers.Rows, path: str, one: _Set) -> tuple[float, str, dict[s
         if by_stem > best[0] and len(known) == len(texts):
             best = (by_stem, path, {"id": column})
     if "file_column" in best[2]:
-        own = _own_name(columns, stems, leave=best[2]["file_column"])
+        own = own_name(columns, stems, leave=best[2]["file_column"])
         if own:
             best[2]["id"] = own
     return best
 
 
-def _own_name(columns: dict[str, list[str | None]], stems: set[str], *, leave: str) -> str:
+def own_name(columns: dict[str, list[str | None]], stems: set[str], *, leave: str) -> str:
     """Return the column that names the objects: one value a row, best that of the file's name."""
     unique = [
         name
@@ -270,7 +288,8 @@ def _texts(array: Any) -> list[str | None]:
     return texts
 
 
-def _position_columns(rows: readers.Rows) -> dict[str, str]:
+def position_columns(rows: readers.Rows) -> dict[str, str]:
+    """Return the names of the columns with positions, as ``ra`` and ``dec``, if they hold some."""
     lowered = {name.lower(): name for name in rows.columns}
     ra = next((lowered[n] for n in _RA if n in lowered), None)
     dec = next((lowered[n] for n in (*_DEC, *_OTHER_DEC) if n in lowered), None)
@@ -324,3 +343,22 @@ def _unit(folder: Path, one: _Set) -> dict[str, str]:
     """Return the unit of flux when all light curves that are looked at lie around one."""
     middles = [float(np.nanmedian(series(folder / e.path)[1])) for e in one.found[:_LOOKED_AT]]
     return {"flux_unit": "relative"} if all(abs(m - 1) < 0.05 for m in middles) else {}
+
+
+def _wave_unit(folder: Path, one: _Set) -> dict[str, str]:
+    """Return the unit of wavelengths when the first file does not say it and they look optical."""
+    store = Store(folder)
+    try:
+        table = SpectraTable.model_validate(
+            {"kind": "spectra", "files": one.files, "wave_unit": "Angstrom"}
+        )
+        bare = facts.look(store, one.found[0], table.model_copy(update={"wave_unit": ""}))
+        found = facts.look(store, one.found[0], table)
+    except DataError:
+        return {}
+    finally:
+        store.close()
+    if bare["em_min"] is not None or found["em_min"] is None:
+        return {}
+    ends = found["em_min"] * 1e10, found["em_max"] * 1e10
+    return {"wave_unit": "Angstrom"} if _ANGSTROMS[0] < ends[0] < ends[1] < _ANGSTROMS[1] else {}

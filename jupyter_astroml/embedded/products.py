@@ -6,12 +6,14 @@ import io
 import threading
 import zipfile
 from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 
 from jupyter_astroml.core.errors import DataError
 
+from . import readers, roles
 from .build import Product
 from .web import Endpoint, NotFoundError
 
@@ -64,8 +66,8 @@ class Store:
             When it is damaged or too large.
         """
         path = inside(self.root, product.path)
-        if product.kind == "npy":
-            return light_curve(path, product)
+        if product.kind in ("npy", "text"):
+            return (light_curve if product.kind == "npy" else from_text)(path, product)
         body = self.member(path, product.member) if product.member else _plain(path)
         if product.media in ("image/jpeg", "image/png"):
             check_picture(body, product.title)
@@ -167,21 +169,58 @@ def light_curve(path: Path, product: Product) -> bytes:
     from astropy.io import fits
 
     time, flux, error = np.asarray(series(path), dtype=np.float64)
-    table = fits.BinTableHDU.from_columns(
-        [
-            fits.Column("TIME", "D", unit="d", array=time),
-            fits.Column("FLUX", "E", array=flux),
-            fits.Column("FLUX_ERR", "E", array=error),
-        ],
-        name="LIGHTCURVE",
-    )
+    columns = [
+        fits.Column("TIME", "D", unit="d", array=time),
+        fits.Column("FLUX", "E", array=flux),
+        fits.Column("FLUX_ERR", "E", array=error),
+    ]
+    return _fits_table(columns, product)
+
+
+def _fits_table(columns: list[Any], product: Product) -> bytes:
+    """Return a FITS file with one table and what the description adds to its header."""
+    from astropy.io import fits
+
+    name = "SPECTRUM" if columns[0].name == "WAVELENGTH" else "LIGHTCURVE"
+    table = fits.BinTableHDU.from_columns(columns, name=name)
     primary = fits.PrimaryHDU()
     primary.header["OBJECT"] = product.title[:60]
     for key, value in product.headers:
-        table.header[key] = value
+        if key == "TUNIT3" and not (len(columns) > 2 and columns[2].name.endswith("_ERR")):
+            continue
+        # A unit in the file is better than one in a description.
+        table.header.setdefault(key, value)
     out = io.BytesIO()
     fits.HDUList([primary, table]).writeto(out)
     return out.getvalue()
+
+
+def from_text(path: Path, product: Product) -> bytes:
+    """Return a light curve or spectrum in a table of text as a FITS table.
+
+    What the archive recognises gets the names TIME or WAVELENGTH, FLUX or MAG, and FLUX_ERR or
+    MAG_ERR, and comes first; the other columns follow under their own names.
+    """
+    from astropy.io import fits
+
+    rows = readers.read(path)
+    if len(rows) > _MAX_SERIES:
+        raise DataError(f"{path.name} has more than {_MAX_SERIES} rows")
+    names = roles.standard(roles.find(rows.columns))
+    columns = []
+    for own in [*names, *(n for n in rows.columns if n not in names)]:
+        unit = rows.units.get(own)
+        try:
+            values = readers.numbers(rows, own)
+        except DataError:
+            texts = [str(v or "").encode("ascii", "replace") for v in rows.columns[own].to_pylist()]
+            width = max(map(len, texts), default=1) or 1
+            columns.append(fits.Column(own, f"{width}A", array=texts))
+            continue
+        if names.get(own) == "WAVELENGTH" and roles.logarithmic(own):
+            values, unit = 10**values, "Angstrom"
+        columns.append(fits.Column(names.get(own, own), "D", unit=unit, array=values))
+    return _fits_table(columns, product)
 
 
 class Files(Endpoint):
@@ -196,7 +235,7 @@ class Files(Endpoint):
         body = await self.at_work(self.service.files, self.service.store.read, product)
         self.set_header("Content-Type", product.media)
         name = PurePosixPath(product.member or product.path).name
-        if product.kind == "npy":
+        if product.kind in ("npy", "text"):
             name = f"{PurePosixPath(name).stem}.fits"
         self.set_header("Content-Disposition", f"inline; filename*=UTF-8''{quote(name)}")
         self.finish(body)

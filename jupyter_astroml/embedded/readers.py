@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from jupyter_astroml.core.errors import DataError
 
 from .types import arrow_array
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 TEXT_ENDINGS = (".csv", ".tsv", ".txt")
 ASTROPY_ENDINGS = (".ecsv", ".fits", ".fit", ".vot", ".votable", ".xml")
 ENDINGS = (*TEXT_ENDINGS, *ASTROPY_ENDINGS, ".parquet")
+# Tables of text that may hold one light curve or spectrum each.
+SERIES_ENDINGS = (".csv", ".tsv", ".ecsv")
 MAX_BYTES = 1 << 30
 _NOTHING = ("", "NaN", "nan", "NULL", "null", "N/A", "--")
 _WHOLE = r"^[+-]?(?:0|[1-9][0-9]*)$"
@@ -70,6 +74,23 @@ def read(path: Path) -> Rows:
     if not found.columns:
         raise DataError(f"{path.name} has no columns")
     return found
+
+
+def numbers(rows: Rows, name: str) -> np.ndarray:
+    """Return a column as floats, NaN where there is nothing.
+
+    Raises
+    ------
+    DataError
+        When it holds texts.
+    """
+    import pyarrow as pa
+
+    try:
+        array = rows.columns[name].cast(pa.float64())
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as err:
+        raise DataError(f"The column '{name}' holds no numbers", cause=str(err)[:200]) from err
+    return np.asarray(array.to_numpy(zero_copy_only=False), dtype=float)
 
 
 def _text(path: Path) -> Rows:

@@ -245,6 +245,216 @@ def test_rows_without_a_file_and_files_without_a_row_are_told(mixed, opened):
     assert archive.ask("SELECT COUNT(*) AS n FROM class_2026.stamps") == [{"n": 6}]
 
 
+# Spectra and light curves of any length.
+
+
+def sdss(path: Path, *, pixels: int = 50) -> None:
+    """A spectrum in the layout of SDSS, whose RA is where the telescope points."""
+    loglam = 3.6 + 1e-4 * np.arange(pixels, dtype=np.float32)
+    columns = [
+        fits.Column("flux", "E", array=np.linspace(1, 2, pixels)),
+        fits.Column("loglam", "E", array=loglam),
+        fits.Column("ivar", "E", array=np.ones(pixels)),
+    ]
+    primary = fits.PrimaryHDU()
+    primary.header["RA"], primary.header["DEC"] = 1.0, 2.0
+    primary.header["PLUG_RA"], primary.header["PLUG_DEC"] = 150.25, 2.5
+    fits.HDUList([primary, fits.BinTableHDU.from_columns(columns, name="COADD")]).writeto(path)
+
+
+def lamost(path: Path, *, pixels: int = 60) -> None:
+    hdu = fits.PrimaryHDU(np.ones((5, pixels), np.float32))
+    hdu.header["COEFF0"], hdu.header["COEFF1"] = 3.5682, 1e-4
+    hdu.header["RA"], hdu.header["DEC"] = 99.3, 27.2
+    hdu.writeto(path)
+
+
+@pytest.fixture
+def observatory(tmp_path) -> Path:
+    root = tmp_path / "night"
+    for name in ("sdss", "lamost", "plain", "curves"):
+        (root / name).mkdir(parents=True)
+    for i in range(2):
+        sdss(root / "sdss" / f"s{i}.fits", pixels=50 + i)
+        lamost(root / "lamost" / f"l{i}.fits")
+    (root / "plain" / "p.csv").write_text("Wavelength,Flux,Flux_err\n4000,1,0.1\n4010,2,0.1\n")
+    Table({"wave": [500.0, 501.0] * u.nm, "flux": [1.0, 2.0] * u.Jy}).write(
+        root / "plain" / "q.ecsv"
+    )
+    for i, n in enumerate((3, 700)):
+        lines = [f"{59000 + k},{18 + i + k / 1000},0.02,{'gr'[k % 2]}" for k in range(n)]
+        (root / "curves" / f"v{i}.csv").write_text("mjd,mag,mag_err,band\n" + "\n".join(lines))
+    (root / "stars.csv").write_text("name,ra,dec\nv0,10.5,20.5\nv1,11.5,21.5\n")
+    return root
+
+
+def test_spectra_of_several_layouts_are_recognised_and_placed(observatory, opened):
+    told = folder.describe(observatory)
+    assert {n: t.kind for n, t in told.tables.items()} == {
+        "sdss": "spectra",
+        "lamost": "spectra",
+        "plain": "spectra",
+        "plain_2": "spectra",
+        "curves": "light_curves",
+    }
+    assert told.tables["curves"].rows == "stars.csv"
+    assert told.tables["plain"].wave_unit == "Angstrom"
+    assert told.tables["sdss"].wave_unit == told.tables["plain_2"].wave_unit == ""
+    archive = opened(observatory)
+    rows = archive.ask("SELECT * FROM ivoa.obscore WHERE dataproduct_type = 'spectrum'")
+    found = {r["obs_id"]: (r["em_min"], r["em_max"], r["em_xel"], r["s_ra"]) for r in rows}
+    assert found["s1"] == pytest.approx((10**-6.4, 10**-6.395, 51, 150.25), rel=1e-6)
+    assert found["l0"] == pytest.approx((10**-6.4318, 10**-6.4259, 60, 99.3), rel=1e-6)
+    assert found["p"] == (pytest.approx(4e-7), pytest.approx(4.01e-7), 2, None)
+    assert found["q"] == (pytest.approx(5e-7), pytest.approx(5.01e-7), 2, None)
+
+
+def test_a_spectrum_in_text_is_sent_as_fits(observatory, opened):
+    archive = opened(observatory)
+    (row,) = archive.ask("SELECT obs_publisher_did FROM night.plain WHERE id = 'p'")
+    with fits.open(io.BytesIO(archive.body(row["obs_publisher_did"]))) as hdus:
+        hdus.verify("exception")
+        table = hdus["SPECTRUM"]
+        assert table.columns.names == ["WAVELENGTH", "FLUX", "FLUX_ERR"]
+        assert table.columns[0].unit == "Angstrom"
+        assert table.data["WAVELENGTH"].tolist() == [4000, 4010]
+    (row,) = archive.ask("SELECT obs_publisher_did FROM night.plain_2")
+    with fits.open(io.BytesIO(archive.body(row["obs_publisher_did"]))) as hdus:
+        assert [c.unit for c in hdus[1].columns] == ["nm", "Jy"]
+
+
+def test_light_curves_of_any_length_in_text_are_sent_as_fits(observatory, opened):
+    (observatory / "archive.yaml").write_text(
+        "schema: x\ntables:\n  c: {kind: light_curves, files: curves, rows: stars.csv, id: name, "
+        "ra: ra, dec: dec, time: {zero: 2400000.5, scale: utc}, flux_unit: mag}\n"
+    )
+    archive = opened(observatory)
+    rows = archive.ask("SELECT * FROM x.c ORDER BY id")
+    assert [(r["n_points"], r["t_min"], r["t_max"]) for r in rows] == [
+        (3, 59000, 59002),
+        (700, 59000, 59699),
+    ]
+    assert [r["ra"] for r in rows] == [10.5, 11.5]
+    assert archive.ask("SELECT t_min, s_dec FROM ivoa.obscore WHERE obs_id = 'v1'") == [
+        {"t_min": 59000.0, "s_dec": 21.5}
+    ]
+    with fits.open(io.BytesIO(archive.body(rows[0]["obs_publisher_did"]))) as hdus:
+        hdus.verify("exception")
+        table = hdus["LIGHTCURVE"]
+        assert table.columns.names == ["TIME", "MAG", "MAG_ERR", "band"]
+        assert table.data["band"].tolist() == ["g", "r", "g"]
+        assert (table.header["TIMESYS"], table.header["BJDREFI"]) == ("UTC", 2400000)
+        assert [c.unit for c in table.columns][1:3] == ["mag", "mag"]
+
+
+def test_wavelengths_in_air_are_published_as_in_vacuum(observatory, opened):
+    (observatory / "archive.yaml").write_text(
+        "schema: x\ntables:\n"
+        "  c: {kind: spectra, files: plain/p.csv, wave_unit: Angstrom, medium: air}\n"
+    )
+    archive = opened(observatory)
+    assert archive.ask("SELECT em_min FROM x.c") == [{"em_min": pytest.approx(4.00112e-7)}]
+    (row,) = archive.ask("SELECT obs_publisher_did FROM x.c")
+    with fits.open(io.BytesIO(archive.body(row["obs_publisher_did"]))) as hdus:
+        assert hdus[1].header["AIRORVAC"] == "air"
+
+
+def test_one_table_of_times_and_fluxes_stays_a_table(tmp_path):
+    root = tmp_path / "one"
+    root.mkdir()
+    (root / "events.csv").write_text("time,flux\n1,2\n3,4\n")
+    assert folder.describe(root).tables["events"].kind == "table"
+    (root / "more.csv").write_text("time,flux\n1,2\n")
+    (told,) = folder.describe(root).tables.values()
+    assert told.kind == "light_curves"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "why"),
+    [
+        ("a.csv", "wavelength,flux\n", "no columns of wavelength and flux"),
+        ("a.csv", "time,flux\n1,2\n", "no columns of wavelength and flux"),
+        ("a.csv", "wavelength,flux\nx,1\n", "holds no numbers"),
+        ("a.ecsv", "# nonsense", "no table"),
+        ("a.fits", "SIMPLE  =  T", "damaged|no wavelengths"),
+    ],
+)
+def test_a_damaged_spectrum_is_told_and_the_rest_is_published(tmp_path, opened, name, text, why):
+    root = tmp_path / "some"
+    root.mkdir()
+    (root / name).write_text(text)
+    (root / "good.csv").write_text("wavelength,flux\n4000,1\n")
+    (root / "archive.yaml").write_text("schema: x\ntables:\n  c: {kind: spectra, files: '*.*'}\n")
+    archive = opened(root)
+    assert [r["id"] for r in archive.ask("SELECT id FROM x.c")] == ["good"]
+    assert re.search(why, "\n".join(archive.told))
+
+
+def test_a_lying_spectrum_costs_an_error_and_no_memory(tmp_path, opened):
+    root = tmp_path / "lies"
+    root.mkdir()
+    sdss(root / "a.fits")
+    body = (root / "a.fits").read_bytes()
+    assert body.count(b"NAXIS2  =                   50") == 1
+    (root / "b.fits").write_bytes(
+        body.replace(b"NAXIS2  =                   50", b"NAXIS2  =           2000000000")
+    )
+    archive = opened(root)
+    assert [r["id"] for r in archive.ask("SELECT id FROM ivoa.obscore, lies.spectra")] == ["a"]
+    assert "left out b.fits" in "\n".join(archive.told)
+
+
+def test_a_catalogue_with_names_and_positions_can_be_searched_by_cone(observatory, opened):
+    (observatory / "archive.yaml").write_text(
+        "schema: x\ntables:\n  stars: {kind: table, rows: stars.csv}\n"
+    )
+    from jupyter_astroml.embedded import cone
+
+    table = opened(observatory).database.tables["x.stars"]
+    assert cone.searchable(table)
+    assert table.column("ra").unit == "deg"
+
+
+def test_spectra_are_found_by_ssa_through_pyvo(observatory, surroundings, monkeypatch):
+    import pyvo
+    from astropy.coordinates import SkyCoord
+
+    monkeypatch.setenv("JUPYTER_RUNTIME_DIR", surroundings["JUPYTER_RUNTIME_DIR"])
+    with serve.start(observatory) as running:
+        service = pyvo.dal.SSAService(f"{running.url}/ssa/query")
+        place = SkyCoord(150.25, 2.5, unit="deg")
+        found = service.search(pos=place, diameter=0.1 * u.deg)
+        assert [r.title for r in found] == ["sdss s0", "sdss s1"]
+        first = found[0]
+        assert (first.ra, first.dec, first.format) == (150.25, 2.5, "application/fits")
+        stored = (observatory / "sdss" / "s0.fits").read_bytes()
+        assert requests.get(first.getdataurl(), timeout=10).content == stored
+        start = first.getbyutype("ssa:Char.SpectralAxis.Coverage.Bounds.Start")
+        assert start == pytest.approx(10**-6.4, rel=1e-6)
+
+        def number(**params) -> int:
+            return requests.get(
+                f"{running.url}/ssa/query", params={"REQUEST": "queryData", **params}, timeout=10
+            ).text.count("<TR>")
+
+        assert number() == 6
+        assert number(BAND="4.5e-7/6e-7") == 1
+        assert number(BAND="/3.99e-7") == 4
+        assert number(BAND="3.7e-7,5.005e-7") == 3
+        assert number(POS="99.3,27.2", SIZE="0.01") == 2
+        assert number(POS="99.3,27.2;ICRS") == 2
+        assert number(FORMAT="votable") == 0
+        assert number(FORMAT="METADATA") == 0
+        assert number(FORMAT="fits", MAXREC=2) == 2
+        assert number(TARGETNAME="s0") == 1
+        assert number(TIME="2004/2005") == 0
+        for wrong in ({"POS": "1"}, {"POS": "1,2;GALACTIC"}, {"BAND": "V"}, {"TIME": "noon"},
+                      {"REQUEST": "getMilk"}, {"POS": "1,2", "SIZE": "-1"},
+                      {"POS": "1,95"}, {"BAND": "/"}):  # fmt: skip
+            answer = requests.get(f"{running.url}/ssa/query", params=wrong, timeout=10)
+            assert (answer.status_code, "ERROR" in answer.text) == (200, True), wrong
+
+
 # Identifiers.
 
 
@@ -547,6 +757,9 @@ def documented(tmp_path) -> Path:
     Table({"ra": [1.0], "dec": [2.0]}).write(root / "sources.vot", format="votable")
     np.save(root / "002760232_sector02.npy", np.ones((3, 10)))
     (root / "flares.csv").write_text("TIC,tpeak,E_tpeak\n2760232,2458357.4,0.001\n")
+    (root / "spectra").mkdir()
+    (root / "spectra" / "a.csv").write_text("wavelength,flux\n380,1\n390,2\n400,1\n")
+    (root / "stars.csv").write_text("file,class,RA,DEC\na.csv,F5,10,20\n")
     return root
 
 
@@ -554,9 +767,9 @@ def examples() -> list[str]:
     return re.findall(r"```yaml\n(.*?)```", DOCS.read_text(), flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("number", range(3))
+@pytest.mark.parametrize("number", range(4))
 def test_the_examples_of_the_documentation_work(documented, opened, number):
-    assert len(examples()) == 3
+    assert len(examples()) == 4
     (documented / "archive.yaml").write_text(examples()[number])
     archive = opened(documented)
     told = config.load(documented / "archive.yaml")
@@ -566,12 +779,18 @@ def test_the_examples_of_the_documentation_work(documented, opened, number):
     mine = [q for q in queries if f"{told.schema_name}." in q]
     for query in mine:
         assert archive.ask(query)
-    assert len(mine) == (1, 0, 1)[number]
+    assert len(mine) == (1, 0, 1, 1)[number]
 
 
 def test_the_documentation_lists_every_entry():
     text = DOCS.read_text()
-    for model in (config.Config, config.ImagesTable, config.LightCurvesTable, config.ColumnNote):
+    for model in (
+        config.Config,
+        config.ImagesTable,
+        config.LightCurvesTable,
+        config.SpectraTable,
+        config.ColumnNote,
+    ):
         for name, entry in model.model_fields.items():
             assert f"`{entry.alias or name}`" in text
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tornado.web
 
-from jupyter_astroml.core.errors import AstroMLError, QueryError
+from jupyter_astroml.core.errors import QueryError
 
 from . import dal
 from .datalink import file_link
@@ -102,7 +102,9 @@ _PARTS = (
 
 
 class Query(dal.Dal):
-    """The resource ``/ssa``."""
+    """The resource ``/ssa/query``."""
+
+    refused = 200
 
     async def get(self) -> None:
         """Answer with the spectra that fit all parameters."""
@@ -126,12 +128,6 @@ class Query(dal.Dal):
         )
 
     post = get
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        """Answer with the VOTable of section 8.10 and no HTTP error."""
-        super().write_error(status_code, **kwargs)
-        if isinstance(kwargs.get("exc_info", (None, None, None))[1], AstroMLError):
-            self.set_status(200)
 
 
 # Section 8.6: what FORMAT=METADATA tells about the parameters.

@@ -80,6 +80,8 @@ class Endpoint(tornado.web.RequestHandler):
     """A handler with DALI's parameters and errors."""
 
     service: Service
+    # Status of a refused request; the protocols before DALI know no other than 200.
+    refused = 400
 
     def initialize(self, service: Service) -> None:
         """Take the service from the application."""
@@ -154,7 +156,7 @@ class Endpoint(tornado.web.RequestHandler):
         err = kwargs.get("exc_info", (None, None, None))[1]
         message = self._reason
         if isinstance(err, AstroMLError):
-            self.set_status(404 if isinstance(err, NotFoundError) else 400)
+            self.set_status(404 if isinstance(err, NotFoundError) else self.refused)
             message = str(err)
         elif isinstance(err, tornado.web.HTTPError) and err.log_message:
             message = f"{self._reason}: {err.log_message}"

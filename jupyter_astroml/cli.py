@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -26,15 +27,49 @@ _ARCHIVE = click.option(
 )
 
 
+_WORKERS = click.option("--workers", default=0, help="Processes of a Dask cluster; 0: one a core.")
+_CLUSTER = click.option(
+    "--cluster", default=None, help="Address of the scheduler of a Dask cluster that runs."
+)
+_QUERY = click.option("--query", "adql", required=True, help="ADQL whose rows are taken.")
+_FORMATS = {".vot": "votable", ".fits": "fits", ".parquet": "parquet", ".csv": "ascii.csv"}
+
+
+def _writable(_ctx: Any, _param: Any, path: Path | None) -> Path | None:
+    """Refuse a file that cannot be written before hours of work went into its content."""
+    if path is None:
+        return None
+    if path.suffix not in _FORMATS:
+        raise click.BadParameter(f"{path.suffix or 'no suffix'}: use one of {', '.join(_FORMATS)}")
+    if not path.absolute().parent.is_dir():
+        raise click.BadParameter(f"there is no folder {path.parent}")
+    return path
+
+
+_OUT = click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    callback=_writable,
+    help=f"Write {', '.join(_FORMATS)}.",
+)
+
+
 class _Family(click.Group):
     """Commands whose errors have the one shape of the project."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.UsageError as err:
+            if "--json" not in sys.argv:
+                raise
+            where = err.ctx.command_path if err.ctx else "jupyter astroml"
+            told = {"code": "usage", "what": err.format_message(), "cause": ""}
+            _print({"error": {**told, "remedy": f"read: {where} --help"}})
+            ctx.exit(2)
         except AstroMLError as err:
             if "--json" in sys.argv:
-                click.echo(json.dumps({"error": err.to_json()}))
+                _print({"error": err.to_json()})
             else:
                 click.secho(f"Error: {err.what}", fg="red", err=True)
                 if err.cause:
@@ -58,7 +93,7 @@ def doctor(as_json: bool) -> None:  # noqa: FBT001 - click passes a flag
 
     found = examine()
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(f) for f in found]))
+        _print([dataclasses.asdict(f) for f in found])
     else:
         for f in found:
             mark = click.style("ok  ", fg="green") if f.good else click.style("MEND", fg="red")
@@ -119,7 +154,7 @@ def archive_serve(folder: Path | None, port: int, config: Path | None) -> None:
 @_ARCHIVE
 @click.option("--async", "as_job", is_flag=True, help="Run as a job on the archive.")
 @click.option("--maxrec", type=int, default=None, help="Most rows to return.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write .vot, .fits, .parquet or .csv.")
+@_OUT
 @_JSON
 def query(
     adql: str,
@@ -136,7 +171,7 @@ def query(
     if out:
         _write(rows, out)
     if as_json:
-        click.echo(json.dumps({"meta": rows.meta["astroml"], "rows": _plain_rows(rows)}))
+        _print({"meta": rows.meta["astroml"], "rows": _plain_rows(rows)})
     elif not out:
         click.echo("\n".join(rows.pformat(max_lines=40, max_width=160)))
         click.echo(f"{len(rows)} rows" + (" (cut)" if rows.meta["astroml"]["overflow"] else ""))
@@ -155,20 +190,18 @@ def models_list(as_json: bool) -> None:  # noqa: FBT001
 
     found = session.models()
     if as_json:
-        click.echo(
-            json.dumps(
-                [
-                    {
-                        "name": e.name,
-                        "title": e.card.title,
-                        "task": e.card.task,
-                        "kind": e.card.kind,
-                        "key_metric": e.card.key_metric,
-                        "source": e.source,
-                    }
-                    for e in found
-                ]
-            )
+        _print(
+            [
+                {
+                    "name": e.name,
+                    "title": e.card.title,
+                    "task": e.card.task,
+                    "kind": e.card.kind,
+                    "key_metric": e.card.key_metric,
+                    "source": e.source,
+                }
+                for e in found
+            ]
         )
         return
     for e in found:
@@ -193,7 +226,7 @@ def models_show(model: str, as_json: bool) -> None:  # noqa: FBT001
 
     card = session.model(model).card
     if as_json:
-        click.echo(json.dumps(card.to_json()))
+        _print(card.to_json())
         return
     click.echo(f"{card.title} ({card.id} {card.version})\n\n{card.description}\n")
     click.echo(f"needs:    {card.kind}, {', '.join(card.input.bands)}, {card.input.flux_unit}")
@@ -219,7 +252,7 @@ def models_test(model: str | None, everything: bool, as_json: bool) -> None:  # 
     names = [e.name for e in session.models()] if everything or not model else [model]
     found = [session.replay(name) for name in names]
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(f) for f in found]))
+        _print([dataclasses.asdict(f) for f in found])
     else:
         for f in found:
             word = "same" if f.passed else "DIFFERENT"
@@ -230,12 +263,15 @@ def models_test(model: str | None, everything: bool, as_json: bool) -> None:  # 
 
 @main.command()
 @_MODEL
-@click.option("--query", "adql", required=True, help="ADQL whose rows are predicted.")
+@_QUERY
 @_ARCHIVE
 @_ENGINE
-@click.option("--workers", default=0, help="Processes of a Dask cluster; 0: one a core.")
+@_WORKERS
+@_CLUSTER
+@click.option("--block", default=0, help="Objects in a block; 0 fits it to the time they take.")
+@click.option("--size", type=float, help="Full width of cutouts, arcsec; default: the model's.")
 @click.option("--run", type=click.Path(path_type=Path), help="Folder of the run.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write .vot, .fits, .parquet or .csv.")
+@_OUT
 @_JSON
 def predict(
     model: str,
@@ -243,16 +279,29 @@ def predict(
     name: str,
     engine: str | None,
     workers: int,
+    cluster: str | None,
+    block: int,
+    size: float | None,
     run: Path | None,
     out: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Run MODEL over the rows of a query."""
+    from astropy import units as u
+
     from jupyter_astroml import session
 
     rows = session.archive(name).query(adql)
     made = session.predict(
-        rows, model=model, engine=engine or "", workers=workers, run=run, progress=not as_json
+        rows,
+        model=model,
+        engine=engine or "",
+        workers=workers,
+        cluster=cluster,
+        block=block,
+        size=None if size is None else size * u.arcsec,
+        run=run,
+        progress=not as_json,
     )
     _tell(made, out=out, as_json=as_json)
 
@@ -260,21 +309,71 @@ def predict(
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @_ENGINE
-@click.option("--workers", default=0, help="Processes of a Dask cluster; 0: one a core.")
-@click.option("--out", type=click.Path(path_type=Path), help="Write .vot, .fits, .parquet or .csv.")
+@_WORKERS
+@_CLUSTER
+@_OUT
 @_JSON
 def resume(
     run: Path,
     engine: str | None,
     workers: int,
+    cluster: str | None,
     out: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Do what is missing in RUN."""
     from jupyter_astroml import session
 
-    made = session.resume(run, engine=engine or "", workers=workers, progress=not as_json)
+    made = session.resume(
+        run, engine=engine or "", workers=workers, cluster=cluster, progress=not as_json
+    )
     _tell(made, out=out, as_json=as_json)
+
+
+@main.command()
+@_MODEL
+@_QUERY
+@_ARCHIVE
+@_JSON
+def check(model: str, adql: str, name: str, as_json: bool) -> None:  # noqa: FBT001
+    """Tell for each row of a query whether it fits the input contract of MODEL."""
+    from jupyter_astroml import session
+
+    found = session.check(session.archive(name).query(adql), model=model)
+    if as_json:
+        _print(_plain_rows(found))
+        return
+    for row in found:
+        click.echo(f"{row['id']}: {row['fit']}")
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    default="report.html",
+    show_default=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File for a browser; it needs no network.",
+)
+@click.option("--objects", default=12, show_default=True, help="Objects shown with their maps.")
+@click.option("--title", default="", help="Heading.")
+@_JSON
+def report(
+    runs: tuple[Path, ...],
+    out: Path,
+    objects: int,
+    title: str,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Write what RUNS answered, with pictures and saliency maps, as one page."""
+    from jupyter_astroml import session
+
+    made = session.report([session.open_run(r) for r in runs], out, objects=objects, title=title)
+    if as_json:
+        _print({"report": str(made)})
+    else:
+        click.echo(f"report: {made}")
 
 
 @main.command()
@@ -286,7 +385,7 @@ def runs(folder: Path | None, as_json: bool) -> None:  # noqa: FBT001
 
     found = [r.summary for r in session.runs(folder)]
     if as_json:
-        click.echo(json.dumps(found))
+        _print(found)
         return
     for r in found:
         click.echo(f"{r['name']:44} {r['model']:24} {r['done']}/{r['total']}, {r['failed']} failed")
@@ -298,6 +397,7 @@ def runs(folder: Path | None, as_json: bool) -> None:  # noqa: FBT001
 @click.option("--method", default="smoothgrad", show_default=True, help="Attribution method.")
 @click.option("--target", default=None, help="Class, or time in days; default: the prediction.")
 @click.option("--out", type=click.Path(path_type=Path), help="Write the maps as .npz.")
+@click.option("--trust", "judge", is_flag=True, help="Test how far the maps can be trusted.")
 @_JSON
 def explain(
     run: Path,
@@ -305,6 +405,7 @@ def explain(
     method: str,
     target: str | None,
     out: Path | None,
+    judge: bool,  # noqa: FBT001
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Show what moved the answers for IDS in RUN."""
@@ -322,20 +423,20 @@ def explain(
             target_names=found.target_names,
         )
     words = session.describe(found)
+    told = [
+        {"id": i, "target": t, "method": method, "summary": w}
+        for i, t, w in zip(found.ids.tolist(), found.target_names.tolist(), words, strict=True)
+    ]
+    if judge:
+        for each, row in zip(told, _plain_rows(session.trust(found)), strict=True):
+            each["trust"] = {k: v for k, v in row.items() if k != "id"}
     if as_json:
-        click.echo(
-            json.dumps(
-                [
-                    {"id": i, "target": t, "method": method, "summary": w}
-                    for i, t, w in zip(
-                        found.ids.tolist(), found.target_names.tolist(), words, strict=True
-                    )
-                ]
-            )
-        )
+        _print(told)
         return
-    for name, text in zip(found.ids.tolist(), words, strict=True):
-        click.echo(f"{name}: {text}")
+    for each in told:
+        click.echo(f"{each['id']}: {each['summary']}")
+        for test, value in each.get("trust", {}).items():
+            click.echo(f"  {test}: {'–' if value is None else f'{value:.3f}'}")
 
 
 @main.command()
@@ -356,7 +457,7 @@ def evaluate(model: str, data: Path, seed: int, as_json: bool) -> None:  # noqa:
         found = session.evaluate(model, data=data, seed=seed, progress=show)
     values = found.to_json()
     if as_json:
-        click.echo(json.dumps(values))
+        _print(values)
         return
     click.echo(f"{found.model} on {found.data}: {found.n} objects ({found.split})")
     if found.excluded:
@@ -402,7 +503,7 @@ def _tell(run: Any, *, out: Path | None, as_json: bool) -> None:
         _write(table, out)
     if as_json:
         rows = _plain_rows(table)
-        click.echo(json.dumps({**run.summary, "failures": found.failures(), "rows": rows}))
+        _print({**run.summary, "failures": found.failures(), "rows": rows})
         return
     click.echo("\n".join(table.pformat(max_lines=30, max_width=160)))
     click.echo(f"run: {run.folder}")
@@ -412,23 +513,28 @@ def _tell(run: Any, *, out: Path | None, as_json: bool) -> None:
 
 def _write(table: Any, path: Path) -> None:
     """Write a table in the format that the name says."""
-    formats = {".vot": "votable", ".fits": "fits", ".parquet": "parquet", ".csv": "ascii.csv"}
-    if path.suffix not in formats:
-        raise click.BadParameter(f"{path.suffix or 'no suffix'}: use one of {', '.join(formats)}")
     plain = table.copy()
     # Nested provenance fits into JSON, not into FITS cards or VOTable INFOs.
     plain.meta = {"astroml": json.dumps(dict(table.meta), default=str)}
     if path.suffix == ".fits":
         plain.meta = {}
-    plain.write(path, format=formats[path.suffix], overwrite=True)
+    plain.write(path, format=_FORMATS[path.suffix], overwrite=True)
 
 
 def _plain_rows(table: Any) -> list[dict[str, Any]]:
-    """Return rows as JSON values: masked and not-a-number become null."""
-    columns = {}
-    for name in table.colnames:
-        values = table[name].tolist()
-        columns[name] = [
-            None if v is None or (isinstance(v, float) and v != v) else v for v in values
-        ]
-    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    """Return rows as plain values; masked ones are None."""
+    columns = [table[name].tolist() for name in table.colnames]
+    return [dict(zip(table.colnames, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _print(value: Any) -> None:
+    """Print one JSON value; JSON has no word for what is not finite, which becomes null."""
+    click.echo(json.dumps(_finite(value), allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _finite(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(v) for v in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -233,6 +233,7 @@ def predict(
     model: str,
     engine: Engine | str = "",
     workers: int = 0,
+    cluster: Any = None,
     run: Path | str | None = None,
     size: Any = None,
     block: int = 0,
@@ -251,6 +252,8 @@ def predict(
         Where it runs: see `engine`.
     workers : int
         For the engine ``"dask"``: processes; 0 takes one for each core.
+    cluster : str, Client or cluster, optional
+        A Dask cluster that already runs: see `engine`.
     run : Path, optional
         Folder of the run; by default a new one in the run folder of the settings.
     size : Quantity, angle, optional
@@ -293,7 +296,7 @@ def predict(
             f"The model {model} takes {entry.card.kind}, and these are {kind}",
             remedy="choose a model for this kind of data: aml.models()",
         )
-    place, owned = _engine(engine, workers=workers)
+    place, owned = _engine(engine, workers=workers, cluster=cluster)
     seconds = settings().block_seconds
     try:
         folder = Path(run) if run is not None else _new_folder(entry.name)
@@ -325,6 +328,7 @@ def resume(
     *,
     engine: Engine | str = "",
     workers: int = 0,
+    cluster: Any = None,
     progress: Callable[[Progress], Any] | bool = True,
     cancel: Callable[[], bool] | None = None,
 ) -> Run:
@@ -334,7 +338,7 @@ def resume(
     ----------
     run : Run or Path
         What `predict` returned, or its folder.
-    engine, workers, progress, cancel
+    engine, workers, cluster, progress, cancel
         As for `predict`; another engine than the first time is fine.
 
     Raises
@@ -343,7 +347,7 @@ def resume(
         If there is no run, or another process drives it.
     """
     made = open_run(run)
-    place, owned = _engine(engine, workers=workers)
+    place, owned = _engine(engine, workers=workers, cluster=cluster)
     try:
         return _drive(made, place, progress=progress, cancel=cancel)
     finally:
@@ -462,7 +466,8 @@ def explain(
         If there is no such model, or it is not the one that answered.
     """
     from jupyter_astroml.compute.run import Run
-    from jupyter_astroml.explain.methods import attribute, settled
+    from jupyter_astroml.explain import attribute, completeness
+    from jupyter_astroml.explain.methods import settled
     from jupyter_astroml.models.loading import load
     from jupyter_astroml.models.threads import one_thread
 
@@ -486,7 +491,11 @@ def explain(
         maps = attribute(
             loaded.module, seen.values, targets=targets, method=method, progress=progress, **options
         )
-    used = settled(method, seen.values.shape, **options)
+        used = settled(method, seen.values.shape, **options)
+        if method == "integrated_gradients" and used["signed"]:
+            used["completeness"] = completeness(
+                loaded.module, seen.values, maps, targets=targets, baseline=used["baseline"]
+            )
     return Attributions(
         ids=seen.ids,
         maps=maps,
@@ -498,6 +507,57 @@ def explain(
         meta={"model": model, "digest": loaded.digest, **used},
         ra=seen.ra,
         dec=seen.dec,
+    )
+
+
+def trust(attributions: Attributions) -> Table:
+    """Test how far maps can be trusted, without labels.
+
+    Parameters
+    ----------
+    attributions : Attributions
+        What `explain` returned.
+
+    Returns
+    -------
+    Table
+        ``id``;
+        ``deletion_gain``: how much faster the score falls when what the map calls important is
+        deleted than when anything is, in units of the score (good: above 0);
+        ``unlearned``: rank correlation with the map of the same network without its learning
+        (good: near 0);
+        ``completeness``: how far signed integrated gradients miss the change of the score (good:
+        0.05 or less), NaN for other maps.
+
+    Raises
+    ------
+    DataError
+        If the maps do not tell which model they explain.
+    """
+    from astropy.table import Table as AstropyTable
+
+    from jupyter_astroml.explain import deletion, randomisation
+    from jupyter_astroml.models.loading import load
+    from jupyter_astroml.models.threads import one_thread
+
+    options = dict(attributions.meta)
+    if not {"model", "digest"} <= set(options):
+        raise DataError("These maps name no model", remedy="test what aml.explain returned")
+    module = load(options.pop("model"), options.pop("digest")).module
+    missed = options.pop("completeness", np.full(len(attributions), np.nan))
+    values, targets = attributions.samples.values, attributions.targets
+    with one_thread():
+        fall = deletion(module, values, attributions.maps, targets=targets)
+        alike = randomisation(
+            module, values, targets=targets, method=attributions.method, **options
+        )
+    return AstropyTable(
+        {
+            "id": attributions.ids,
+            "deletion_gain": fall.gain,
+            "unlearned": alike,
+            "completeness": missed,
+        }
     )
 
 
@@ -635,10 +695,10 @@ def evaluate(
     return found
 
 
-def _engine(given: Engine | str, *, workers: int) -> tuple[Engine, bool]:
+def _engine(given: Engine | str, *, workers: int, cluster: Any) -> tuple[Engine, bool]:
     """Return an engine, and whether it is ours to close."""
     if isinstance(given, str):
-        return engine(given, workers=workers), True
+        return engine(given, workers=workers, cluster=cluster), True
     return given, False
 
 

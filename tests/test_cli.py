@@ -4,7 +4,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+from astropy.table import Table
+
+from jupyter_astroml import cli
+from jupyter_astroml.compute.run import Run
 
 
 def run(*arguments, expect=0):
@@ -47,15 +52,57 @@ def test_a_prediction_is_made_kept_listed_and_explained(demo_archive, tmp_path):
     asked = ["--query", "SELECT TOP 3 * FROM demo.galaxies ORDER BY id"]
     asked += ["--archive", demo_archive.tap]
     out = tmp_path / "answers.parquet"
+    asked += ["--block", 2, "--size", 40]
     text = run("predict", "galaxy_morphology", *asked, "--run", folder, "--out", out, "--json")
     found = json.loads(text)
+    assert Run.open(folder).block_size == 2
     assert (found["done"], found["failed"]) == (3, 0)
     assert out.exists()
     assert [r["name"] for r in json.loads(run("runs", "--folder", tmp_path, "--json"))] == ["run"]
     name = found["rows"][0]["id"]
-    words = json.loads(run("explain", folder, name, "--method", "gradient", "--json"))
+    words = json.loads(run("explain", folder, name, "--method", "gradient", "--trust", "--json"))
     assert words[0]["id"] == name
     assert "attribution" in words[0]["summary"]
+    assert -1 <= words[0]["trust"]["unlearned"] <= 1
+    assert words[0]["trust"]["completeness"] is None
+    page = tmp_path / "page.html"
+    told = json.loads(run("report", folder, "--out", page, "--objects", 1, "--json"))
+    assert told == {"report": str(page)}
+    assert "<title>" in page.read_text(encoding="utf-8")
+
+
+def test_the_fit_of_rows_is_told_before_a_run(demo_archive):
+    asked = ["--query", "SELECT TOP 2 * FROM demo.galaxies", "--archive", demo_archive.tap]
+    rows = json.loads(run("check", "galaxy_morphology", *asked, "--json"))
+    assert [r["fit"].split(":")[0] for r in rows] == ["converted", "converted"]
+
+
+@pytest.mark.parametrize("name", ["answers.txt", "nowhere/answers.csv"])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(name, tmp_path):
+    # Nobody is at this address: the command must not get as far as to ask.
+    asked = ["--query", "SELECT 1", "--archive", "http://127.0.0.1:9/tap"]
+    text = run("predict", "flares", *asked, "--out", tmp_path / name, "--json", expect=2)
+    found = json.loads(text)["error"]
+    assert set(found) == {"code", "what", "cause", "remedy"}
+    assert found["code"] == "usage"
+    assert "--out" in found["what"]
+
+
+@pytest.mark.parametrize("asked", [["predict", "flares"], ["nothing"], ["runs", "--nothing"]])
+def test_a_wrong_command_line_is_told_to_programs_in_the_one_shape(asked):
+    found = json.loads(run(*asked, "--json", expect=2))["error"]
+    assert found["code"] == "usage"
+    assert found["remedy"].endswith("--help")
+
+
+def test_what_is_not_finite_is_null_for_programs(capsys):
+    table = Table({"a": [1.0, np.inf, np.nan], "b": [[0.0], [-np.inf], [2.0]]})
+    cli._print(cli._plain_rows(table))
+    assert json.loads(capsys.readouterr().out) == [
+        {"a": 1.0, "b": [0.0]},
+        {"a": None, "b": [None]},
+        {"a": None, "b": [2.0]},
+    ]
 
 
 def test_an_error_has_the_one_shape_for_programs():
@@ -74,6 +121,8 @@ def test_an_error_says_what_to_do_to_people():
     assert "to do:" in done.stderr
 
 
-@pytest.mark.parametrize("command", ["demo", "doctor", "archive serve", "evaluate"])
+@pytest.mark.parametrize(
+    "command", ["demo", "doctor", "archive serve", "evaluate", "check", "report"]
+)
 def test_every_command_explains_itself(command):
     assert "Usage:" in run(*command.split(), "--help")

@@ -12,9 +12,10 @@ from astropy import units as u
 
 import jupyter_astroml as aml
 from jupyter_astroml.core.errors import AstroMLError, DataError, ModelError, RunError
+from jupyter_astroml.explain import quick
 from jupyter_astroml.models.cards import digest_of
 from jupyter_astroml.session import archive as any_archive
-from jupyter_astroml.session import events, least_sure
+from jupyter_astroml.session import events, least_sure, trust
 
 
 @pytest.fixture(scope="module")
@@ -287,6 +288,44 @@ def test_a_light_curve_has_one_map_alone_and_among_others(star_run):
     alone = aml.explain(star_run, ids=names[1], samples=3, window=400)
     np.testing.assert_allclose(alone.maps[0], together.maps[1], rtol=1e-3, atol=1e-6)
     assert len(set(np.ravel(together.meta["noise"]))) == 3
+
+
+@pytest.mark.parametrize("method", ["smoothgrad", "integrated_gradients"])
+def test_maps_of_real_answers_can_be_tested(galaxy_run, method):
+    names = galaxy_run.predictions().ids[:2].tolist()
+    found = aml.explain(galaxy_run, ids=names, method=method, **quick(method, ()))
+    told = trust(found)
+    assert told["id"].tolist() == names
+    # What these maps point at matters to the network, and comes from what it learned.
+    assert (told["deletion_gain"] > 0).all()
+    assert (np.abs(told["unlearned"]) < 0.7).all()
+    assert np.isfinite(told["completeness"]).all() == (method == "integrated_gradients")
+
+
+def test_the_inspector_says_what_integrated_gradients_miss(galaxy_run):
+    widget = aml.inspect(galaxy_run, bokehjs="served")
+    widget.method.value = "integrated_gradients"
+    assert "misses the change of the score by" in widget.summary.value
+    widget.close()
+
+
+def test_a_run_goes_to_a_cluster_by_its_address(galaxies, galaxy_run, tmp_path):
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+    ) as cluster:
+        run = aml.predict(
+            galaxies[:2],
+            model="galaxy_morphology",
+            cluster=cluster.scheduler_address,
+            block=2,
+            run=tmp_path / "run",
+            progress=False,
+        )
+    assert run.meta["engine"] == "dask"
+    labels = galaxy_run.predictions().columns["label"][:2]
+    assert run.predictions().columns["label"].tolist() == labels.tolist()
 
 
 def test_a_map_tells_how_to_make_it_again(galaxy_run):

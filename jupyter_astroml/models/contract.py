@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,13 +11,17 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import Cutouts, LightCurves
-from jupyter_astroml.models.cards import Card
-from jupyter_astroml.models.picture import lupton
+from jupyter_astroml.models.cards import Card, InputContract
+from jupyter_astroml.models.picture import PICTURE_BANDS, lupton
 
 FITS, CONVERTED, OUTSIDE = "fits", "converted", "outside"
 _RANK = {FITS: 0, CONVERTED: 1, OUTSIDE: 2}
 # A larger share of missing values leaves too little of the object to judge.
 MAX_MISSING = 0.2
+# Errors that a pipeline quotes are wrong by a tenth or so; a range of signal-to-noise is that soft.
+NOISE_MARGIN = 0.2
+# "e-/s" is how TESS and Kepler write electrons per second.
+_ELECTRONS = re.compile(r"(?<![\w.])e-?(?=\s*(?:/|$))")
 
 
 @dataclass(eq=False)
@@ -39,6 +44,11 @@ class Fit:
         """Return a fit in which nothing is wrong yet."""
         return cls(np.full(n, FITS, dtype="U9"), [[] for _ in range(n)])
 
+    @property
+    def everyone(self) -> np.ndarray:
+        """Mask of all objects, shape (n,)."""
+        return np.ones(len(self.status), dtype=bool)
+
     def note(self, rows: np.ndarray, status: str, why: str | Callable[[int], str]) -> None:
         """Lower the status of some rows and say why."""
         for i in np.flatnonzero(rows):
@@ -47,7 +57,10 @@ class Fit:
             self.reasons[i].append(why if isinstance(why, str) else why(int(i)))
 
     def words(self) -> np.ndarray:
-        """Return one text an object: ``fits``, ``converted: how`` or ``outside: why``."""
+        """Return one text an object: ``fits``, ``converted: how`` or ``outside: why``.
+
+        ``fits: the pixel scale is unknown`` says what could not be checked.
+        """
         return np.array(
             [
                 f"{s}: {'; '.join(r)}" if r else str(s)
@@ -88,7 +101,7 @@ def prepare(card: Card, samples: Any) -> Prepared:
     Raises
     ------
     DataError
-        If the kind of data is wrong, or the number of bands: nothing can be done with those.
+        If the kind of data is wrong: nothing can be done with that.
     """
     if samples.kind != card.kind:
         raise DataError(
@@ -104,64 +117,21 @@ def check(card: Card, samples: Any) -> Fit:
 
 
 def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
-    contract, n = card.input, len(cutouts)
-    fit = Fit.good(n)
-    everyone = np.ones(n, dtype=bool)
+    contract = card.input
+    fit = Fit.good(len(cutouts))
     values = np.asarray(cutouts.values, dtype=np.float32)
-    bands = cutouts.bands
-
+    if cutouts.masks is not None:
+        # A masked pixel may hold anything; it is as good as missing.
+        values = np.where(cutouts.masks, np.float32(np.nan), values)
     given, wanted = values.shape[2:], (contract.size[0], contract.size[1])
     if given != wanted:
-        values = _centred(values, wanted)
-        # Edges of a cutout are rounded to whole pixels by the archive: one or two mean nothing.
-        if max(abs(have - want) for have, want in zip(given, wanted, strict=True)) > 2:
-            smaller = given[0] < 0.9 * wanted[0] or given[1] < 0.9 * wanted[1]
-            sizes = f"{given[1]}×{given[0]} pixels, the model takes {wanted[1]}×{wanted[0]}"
-            fit.note(everyone, OUTSIDE if smaller else CONVERTED, sizes)
-
-    missing = ~np.isfinite(values)
-    share = missing.mean(axis=(1, 2, 3))
-    fit.note(share > MAX_MISSING, OUTSIDE, lambda i: f"{share[i]:.0%} of the pixels are missing")
-    fit.note(
-        (share > 0) & (share <= MAX_MISSING),
-        CONVERTED,
-        lambda i: f"{share[i]:.1%} of the pixels were missing and got the median of their band",
-    )
-    if missing.any():
-        values = _with_medians(values, missing)
-
-    if cutouts.flux_unit != contract.flux_unit:
-        if cutouts.flux_unit in contract.convert and contract.flux_unit == "picture":
-            values, bands = lupton(values, bands), ("i", "r", "g")
-            fit.note(everyone, CONVERTED, f"{cutouts.flux_unit} drawn as a colour picture")
-        else:
-            fit.note(
-                everyone,
-                OUTSIDE,
-                f"values in {cutouts.flux_unit or 'no unit'}, not {contract.flux_unit}",
-            )
-
-    if set(bands) >= set(contract.bands):
-        order = [bands.index(b) for b in contract.bands]
-        if order != list(range(len(bands))):
-            values = values[:, order]
-    elif len(bands) == len(contract.bands):
-        fit.note(everyone, OUTSIDE, f"bands {','.join(bands)}, not {','.join(contract.bands)}")
-    else:
-        raise DataError(
-            f"The model {card.id} takes the bands {', '.join(contract.bands)}",
-            cause=f"the data have {', '.join(bands)}",
-        )
-
-    if contract.pixel_scale:
-        scale, span = cutouts.pixel_scale, contract.pixel_scale
-        wrong = np.isfinite(scale) & ((scale < span.low) | (scale > span.high))
-        fit.note(
-            wrong,
-            OUTSIDE,
-            lambda i: f"{scale[i]:.3g} {span.unit}/pixel, not {span.low:g} to {span.high:g}",
-        )
-
+        values = _sized(values, cutouts, wanted, fit)
+    values = _filled(values, fit)
+    values, bands = _in_unit(values, cutouts, contract, fit)
+    values = _in_bands(values, bands, contract, fit)
+    _compare_scale(cutouts.pixel_scale, contract, fit)
+    if contract.signal_to_noise:
+        fit.note(fit.everyone, FITS, "the signal-to-noise ratio of cutouts is not checked")
     prepared = replace(
         cutouts,
         values=np.ascontiguousarray(values, dtype=np.float32),
@@ -174,6 +144,131 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
     return Prepared(prepared, fit)
 
 
+def _sized(values: np.ndarray, cutouts: Cutouts, wanted: tuple[int, int], fit: Fit) -> np.ndarray:
+    """Cut or pad to the size of the contract, about the object where its place is known."""
+    given = values.shape[2:]
+    # Edges of a cutout are rounded to whole pixels by the archive: one or two mean nothing.
+    if max(abs(have - want) for have, want in zip(given, wanted, strict=True)) <= 2:
+        return _about(values, _middles(given, len(values)), wanted)
+    smaller = given[0] < 0.9 * wanted[0] or given[1] < 0.9 * wanted[1]
+    sizes = f"{given[1]}×{given[0]} pixels, the model takes {wanted[1]}×{wanted[0]}"
+    fit.note(fit.everyone, OUTSIDE if smaller else CONVERTED, sizes)
+    places = _places(cutouts)
+    unknown = ~np.isfinite(places).all(axis=1)
+    fit.note(unknown, FITS, "its place in the image is unknown and was taken to be the middle")
+    middles = np.where(unknown[:, None], _middles(given, len(values)), places)
+    # An object that is close to an edge has less around it than the model needs.
+    half = (np.array(wanted) - 1) / 2
+    beyond = np.maximum(half - middles, middles + half - np.array(given) + 1).max(axis=1)
+    fit.note(
+        ~unknown & (beyond > MAX_MISSING * min(wanted)),
+        OUTSIDE,
+        lambda i: f"the image ends {max(min(wanted) / 2 - beyond[i], 0):.0f} pixels from its place",
+    )
+    return _about(values, middles, wanted)
+
+
+def _middles(shape: tuple[int, ...], n: int) -> np.ndarray:
+    return np.tile((np.array(shape) - 1) / 2, (n, 1))
+
+
+def _places(cutouts: Cutouts) -> np.ndarray:
+    """Return the pixel (y, x) of each object by its WCS and position, NaN where one is unknown."""
+    places = np.full((len(cutouts), 2), np.nan)
+    if cutouts.wcs is not None:
+        for i, header in enumerate(cutouts.wcs):
+            if header and np.isfinite([cutouts.ra[i], cutouts.dec[i]]).all():
+                places[i] = _pixel(str(header), cutouts.positions[i])
+    return places
+
+
+def _pixel(header: str, position: Any) -> tuple[float, float]:
+    import warnings
+
+    from astropy.io.fits import Header
+    from astropy.utils.exceptions import AstropyWarning
+    from astropy.wcs import WCS, NoConvergence, WcsError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", AstropyWarning)
+        try:
+            x, y = WCS(Header.fromstring(header)).world_to_pixel(position)
+        except (NoConvergence, WcsError, ValueError, TypeError, AttributeError):
+            return np.nan, np.nan
+    return float(y), float(x)
+
+
+def _about(values: np.ndarray, middles: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Cut or pad about pixels (y, x); padding repeats the edge, which keeps the sky level."""
+    made = np.empty((*values.shape[:2], *size), dtype=values.dtype)
+    off = np.clip(middles - (np.array(size) - 1) / 2, -1e6, 1e6)
+    # Half a pixel is rounded towards zero: a spare row is taken off, or put on, at the end.
+    starts = (np.sign(off) * np.ceil(np.abs(off) - 0.5)).astype(int)
+    for i, start in enumerate(starts):
+        rows, columns = (
+            np.clip(np.arange(s, s + n), 0, have - 1)
+            for s, n, have in zip(start, size, values.shape[2:], strict=True)
+        )
+        made[i] = values[i][:, rows[:, None], columns]
+    return made
+
+
+def _filled(values: np.ndarray, fit: Fit) -> np.ndarray:
+    missing = ~np.isfinite(values)
+    share = missing.mean(axis=(1, 2, 3))
+    fit.note(share > MAX_MISSING, OUTSIDE, lambda i: f"{share[i]:.0%} of the pixels are missing")
+    fit.note(
+        (share > 0) & (share <= MAX_MISSING),
+        CONVERTED,
+        lambda i: f"{share[i]:.1%} of the pixels were missing and got the median of their band",
+    )
+    return _with_medians(values, missing) if missing.any() else values
+
+
+def _in_unit(
+    values: np.ndarray, cutouts: Cutouts, contract: InputContract, fit: Fit
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return values in the unit of the contract where that can be done, and their bands."""
+    have, bands = cutouts.flux_unit, cutouts.bands
+    if have == contract.flux_unit:
+        return values, bands
+    drawn = have in contract.convert and contract.flux_unit == "picture"
+    if drawn and set(bands) >= set(PICTURE_BANDS):
+        fit.note(fit.everyone, CONVERTED, f"{have} drawn as a colour picture")
+        return lupton(values, bands), PICTURE_BANDS
+    if not drawn:
+        fit.note(fit.everyone, OUTSIDE, f"values in {have or 'no unit'}, not {contract.flux_unit}")
+    return values, bands
+
+
+def _in_bands(
+    values: np.ndarray, bands: tuple[str, ...], contract: InputContract, fit: Fit
+) -> np.ndarray:
+    """Return the planes in the order of the contract; other planes are told as outside."""
+    if set(bands) >= set(contract.bands):
+        order = [bands.index(b) for b in contract.bands]
+        return values if order == list(range(len(bands))) else values[:, order]
+    wanted = f"bands {','.join(bands)}, not {','.join(contract.bands)}"
+    fit.note(fit.everyone, OUTSIDE, wanted)
+    if len(bands) == len(contract.bands):
+        return values
+    # The network needs its number of planes; the mean of those that came stands for each.
+    return np.repeat(values.mean(axis=1, keepdims=True), len(contract.bands), axis=1)
+
+
+def _compare_scale(scale: np.ndarray, contract: InputContract, fit: Fit) -> None:
+    span = contract.pixel_scale
+    if span is None:
+        return
+    known = np.isfinite(scale)
+    fit.note(~known, FITS, "the pixel scale is unknown")
+    fit.note(
+        known & ((scale < span.low) | (scale > span.high)),
+        OUTSIDE,
+        lambda i: f"{scale[i]:.3g} {span.unit}/pixel, not {span.low:g} to {span.high:g}",
+    )
+
+
 def _with_medians(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Fill missing pixels with the median of their object and band; 0 if nothing is left."""
     known = np.where(missing, np.nan, values).reshape(*values.shape[:2], -1)
@@ -181,21 +276,6 @@ def _with_medians(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
     known[empty] = 0.0
     medians = np.nanmedian(known, axis=2)[:, :, None, None]
     return np.where(missing, medians, values)
-
-
-def _centred(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Cut or pad about the centre; padding repeats the edge, which keeps the sky level."""
-    for axis, wanted in zip((2, 3), size, strict=True):
-        have = values.shape[axis]
-        if have > wanted:
-            start = (have - wanted) // 2
-            values = np.take(values, range(start, start + wanted), axis=axis)
-        elif have < wanted:
-            before = (wanted - have) // 2
-            pad = [(0, 0)] * 4
-            pad[axis] = (before, wanted - have - before)
-            values = np.pad(values, pad, mode="edge")
-    return values
 
 
 def _light_curves(card: Card, curves: LightCurves) -> Prepared:
@@ -209,6 +289,18 @@ def _light_curves(card: Card, curves: LightCurves) -> Prepared:
         lambda i: f"{lengths[i]} cadences, the model takes {contract.size[0]} or more",
     )
     grids = [_grid(curves, i, int(lengths[i])) for i in range(n)]
+    _compare_grids(grids, lengths, contract, fit)
+    _compare_light(curves, contract, fit)
+    _compare_noise(curves, contract, fit)
+    # Medians before the padding, so that an object's answer does not depend on its neighbours.
+    medians = np.array([np.median(g.values) for g in grids])
+    if contract.flux_unit == "relative":
+        usable = np.isfinite(medians) & (medians > 0)
+        fit.note(~usable & (lengths > 0), OUTSIDE, "the median flux is not positive")
+        fit.note(usable & (np.abs(medians - 1) > 1e-2), CONVERTED, "flux divided by its median")
+        medians = np.where(usable, medians, 1.0)
+    else:
+        medians = np.ones(n)
     width = max([contract.size[0], *(len(g.time) for g in grids)])
     time = np.empty((n, width))
     values = np.empty((n, width), dtype=np.float32)
@@ -217,32 +309,92 @@ def _light_curves(card: Card, curves: LightCurves) -> Prepared:
         time[i] = _edge(grid.time, width)
         values[i] = _edge(grid.values, width)
         place[i, : len(grid.place)] = grid.place
+    values = values / medians.astype(np.float32)[:, None]
+    prepared = replace(curves, time=time, values=values, errors=None, flux_unit=contract.flux_unit)
+    return Prepared(prepared, fit, place)
 
+
+def _compare_grids(
+    grids: list[_Grid], lengths: np.ndarray, contract: InputContract, fit: Fit
+) -> None:
+    broken = np.array([bool(g.trouble) for g in grids], dtype=bool)
+    fit.note(broken, OUTSIDE, lambda i: grids[i].trouble)
     cadence = np.array([g.cadence for g in grids])
     if contract.cadence:
         span = contract.cadence
         wrong = ~((cadence >= span.low) & (cadence <= span.high))
         fit.note(
-            wrong & (lengths > 1),
+            wrong & (lengths > 1) & ~broken,
             OUTSIDE,
             lambda i: f"a cadence of {cadence[i]:.3g} d, not {span.low:.3g} to {span.high:.3g} d",
         )
     gaps = np.array([g.filled for g in grids])
-    fit.note(gaps > MAX_MISSING, OUTSIDE, lambda i: f"{gaps[i]:.0%} of the cadences are missing")
+    fit.note(
+        (gaps > MAX_MISSING) & ~broken,
+        OUTSIDE,
+        lambda i: f"{gaps[i]:.0%} of the cadences are missing",
+    )
     fit.note(
         (gaps > 0.01) & (gaps <= MAX_MISSING),
         CONVERTED,
         lambda i: f"{gaps[i]:.1%} of the cadences interpolated",
     )
-    if contract.flux_unit == "relative":
-        medians = np.median(values, axis=1)
-        usable = np.isfinite(medians) & (medians > 0)
-        fit.note(~usable & (lengths > 0), OUTSIDE, "the median flux is not positive")
-        off = usable & (np.abs(medians - 1) > 1e-2)
-        fit.note(off, CONVERTED, "flux divided by its median")
-        values = values / np.where(usable, medians, 1.0).astype(np.float32)[:, None]
-    prepared = replace(curves, time=time, values=values, errors=None, flux_unit=contract.flux_unit)
-    return Prepared(prepared, fit, place)
+
+
+def _compare_light(curves: LightCurves, contract: InputContract, fit: Fit) -> None:
+    """Compare unit and filter: a median divides the scale out of a flux, and of nothing else."""
+    unit = curves.flux_unit
+    if unit != contract.flux_unit:
+        if not unit:
+            fit.note(fit.everyone, FITS, "the unit of the flux is unknown")
+        elif contract.flux_unit != "relative" or not _is_flux(unit):
+            fit.note(fit.everyone, OUTSIDE, f"values in {unit}, not {contract.flux_unit} flux")
+    if not curves.band:
+        fit.note(fit.everyone, FITS, "the filter is unknown")
+    elif not any(_same_filter(curves.band, band) for band in contract.bands):
+        fit.note(fit.everyone, OUTSIDE, f"filter {curves.band}, not {'or '.join(contract.bands)}")
+
+
+def _is_flux(text: str) -> bool:
+    """Tell whether a unit is linear in the light: a magnitude is not, nor is what nobody knows."""
+    from astropy import units as u
+
+    spelled = _ELECTRONS.sub("electron", text).replace("counts", "count")
+    unit = u.Unit(spelled, parse_strict="silent")
+    if unit.is_equivalent(u.mag) or isinstance(unit, u.function.FunctionUnitBase):
+        return False
+    counted = (u.one, u.electron, u.ct, u.adu, u.DN, u.ph, u.ph / u.m**2, u.ph / u.m**3, u.mgy)
+    return any(
+        unit.is_equivalent(light)
+        for light in (*counted, *(c / u.s for c in counted), u.Jy, u.W / u.m**2, u.W / u.m**3)
+    )
+
+
+def _same_filter(have: str, wanted: str) -> bool:
+    return have.strip().casefold() == wanted.casefold()
+
+
+def _compare_noise(curves: LightCurves, contract: InputContract, fit: Fit) -> None:
+    """Compare the signal-to-noise ratio of a cadence: the median flux over the median error."""
+    span = contract.signal_to_noise
+    if span is None:
+        return
+    unknown = np.full(len(curves), np.nan)
+    error = unknown if curves.errors is None else _medians(curves.errors)
+    ratio = np.divide(_medians(curves.values), error, out=unknown.copy(), where=error > 0)
+    known, soft = ratio > 0, 1 - NOISE_MARGIN
+    fit.note(~known, FITS, "the signal-to-noise ratio is unknown")
+    fit.note(
+        known & ((ratio < span.low * soft) | (ratio > span.high / soft)),
+        OUTSIDE,
+        lambda i: f"a signal-to-noise ratio of {ratio[i]:.3g}, not {span.low:g} to {span.high:g}",
+    )
+
+
+def _medians(values: np.ndarray) -> np.ndarray:
+    """Return the median of the finite values in each row, NaN where there is none."""
+    finite = [row[np.isfinite(row)] for row in values]
+    return np.array([np.median(row) if len(row) else np.nan for row in finite])
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,6 +404,13 @@ class _Grid:
     place: np.ndarray
     cadence: float
     filled: float
+    trouble: str = ""
+
+
+def _no_grid(length: int, trouble: str = "") -> _Grid:
+    """Stand in for a light curve that cannot be put on a grid: none of its cadences has a place."""
+    missing = 1.0 if length else 0.0
+    return _Grid(np.zeros(1), np.ones(1), np.full(length, -1), np.nan, missing, trouble)
 
 
 def _grid(curves: LightCurves, i: int, length: int) -> _Grid:
@@ -259,22 +418,18 @@ def _grid(curves: LightCurves, i: int, length: int) -> _Grid:
     time, flux = curves.time[i, :length], curves.values[i, :length]
     finite = np.isfinite(flux) & np.isfinite(time)
     if finite.sum() < 2:
-        return _Grid(np.zeros(1), np.ones(1), np.full(length, -1), np.nan, 1.0 if length else 0.0)
+        return _no_grid(length)
     steps = np.diff(time[finite])
-    cadence = float(np.median(steps[steps > 0])) if (steps > 0).any() else np.nan
-    if not np.isfinite(cadence) or (steps < 0).any():
-        raise DataError(
-            f"The times of {curves.ids[i]} do not increase",
-            remedy="sort the light curve by time",
-        )
+    if (steps < 0).any() or not (steps > 0).any():
+        return _no_grid(length, "its times do not increase: sort the light curve")
+    cadence = float(np.median(steps[steps > 0]))
     # Steps are rounded one by one, so that the slow drift of barycentric times against a rigid
     # grid (two cadences over a TESS sector) opens no false gap.
-    at = np.concatenate([[0], np.cumsum(np.rint(steps / cadence).astype(np.int64))])
-    if at[-1] > 50 * length:
-        raise DataError(
-            f"{curves.ids[i]} has {length} cadences over {at[-1]} steps of {cadence:.3g} d",
-            remedy="cut the light curve at its long gaps",
-        )
+    counts = np.rint(steps / cadence)
+    if counts.sum() > 50 * length:
+        why = f"{length} cadences over {counts.sum():.3g} steps of {cadence:.3g} d: cut it at gaps"
+        return _no_grid(length, why)
+    at = np.concatenate([[0], np.cumsum(counts.astype(np.int64))])
     grid = np.arange(at[-1] + 1)
     place = np.full(length, -1)
     place[finite] = at

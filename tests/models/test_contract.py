@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 
 from jupyter_astroml.core.errors import DataError
-from jupyter_astroml.core.records import Cutouts, LightCurves
-from jupyter_astroml.models.cards import Card
+from jupyter_astroml.core.records import Cutouts, LightCurves, join
+from jupyter_astroml.models.cards import Card, Range
 from jupyter_astroml.models.contract import check, prepare
 
 COMMON = {
@@ -61,12 +62,23 @@ def flashes():
 
 def cutouts(n=2, *, size=8, **changes):
     values = np.random.default_rng(1).random((n, 3, size, size), dtype=np.float32)
-    given = {"ids": [str(i) for i in range(n)], "values": values, "bands": ("i", "r", "g")}
+    given = {
+        "ids": [str(i) for i in range(n)],
+        "values": values,
+        "bands": ("i", "r", "g"),
+        "pixel_scale": np.full(n, 0.4),
+    }
     return Cutouts(**{**given, **changes})
 
 
-def curve(time, flux):
-    return LightCurves(ids=["s"], time=np.array([time], float), values=np.array([flux], np.float32))
+def curve(time, flux, **changes):
+    given = {
+        "ids": ["s"],
+        "time": np.array([time], float),
+        "values": np.array([flux], np.float32),
+        "band": "TESS",
+    }
+    return LightCurves(**{**given, **changes})
 
 
 def test_data_in_the_contract_fit_and_are_not_touched(pictures):
@@ -93,9 +105,29 @@ def test_bands_of_other_names_are_outside(pictures):
     assert "bands x,y,z" in check(pictures, cutouts(bands=("x", "y", "z"))).words()[0]
 
 
-def test_a_wrong_number_of_bands_is_an_error(pictures):
-    with pytest.raises(DataError, match="takes the bands i, r, g"):
-        check(pictures, cutouts(values=np.zeros((2, 2, 8, 8), np.float32), bands=("i", "r")))
+@pytest.mark.parametrize("unit", ["picture", "nanomaggy"])
+def test_a_wrong_number_of_bands_is_outside_and_still_has_the_shape_of_the_network(pictures, unit):
+    grey = np.full((2, 1, 8, 8), 0.5, np.float32)
+    prepared = prepare(pictures, cutouts(values=grey, bands=("grey",), flux_unit=unit))
+    assert prepared.fit.words()[0] == "outside: bands grey, not i,r,g"
+    assert prepared.samples.values.shape == (2, 3, 8, 8)
+    assert (prepared.samples.values == 0.5).all()
+
+
+def test_masked_pixels_are_missing_whatever_they_hold(pictures):
+    values = np.full((2, 3, 8, 8), 0.25, np.float32)
+    values[:, 0, 0, :4] = 1e9
+    masks = values > 1
+    masks[1] = True
+    prepared = prepare(pictures, cutouts(values=values, masks=masks))
+    assert (prepared.samples.values[0] == 0.25).all()
+    assert prepared.fit.words()[0].startswith("converted: 2.1% of the pixels")
+    assert prepared.fit.words()[1] == "outside: 100% of the pixels are missing"
+
+
+def test_a_pixel_scale_that_nobody_knows_is_told(pictures):
+    fit = check(pictures, cutouts(pixel_scale=[0.4, np.nan]))
+    assert fit.words().tolist() == ["fits", "fits: the pixel scale is unknown"]
 
 
 def test_only_the_object_with_the_wrong_pixel_scale_is_outside(pictures):
@@ -109,6 +141,39 @@ def test_larger_cutouts_are_cut_about_their_centre(pictures):
     prepared = prepare(pictures, given)
     np.testing.assert_array_equal(prepared.samples.values, given.values[:, :, 2:10, 2:10])
     assert prepared.fit.status.tolist() == ["converted"] * 2
+    assert "taken to be the middle" in prepared.fit.words()[0]
+
+
+def field(x, y):
+    """Return an image of 40 × 40 pixels with one bright pixel, and the header of its WCS."""
+    values = np.zeros((1, 3, 40, 40), np.float32)
+    values[0, :, y, x] = 1.0
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = ["RA---TAN", "DEC--TAN"]
+    wcs.wcs.crval = [150.0, 2.0]
+    wcs.wcs.crpix = [x + 1, y + 1]
+    wcs.wcs.cdelt = [-0.4 / 3600, 0.4 / 3600]
+    return values, wcs.to_header_string()
+
+
+@pytest.mark.parametrize(("x", "y"), [(30, 6), (4, 35)])
+def test_a_whole_field_is_cut_about_the_object_and_not_about_its_middle(pictures, x, y):
+    values, header = field(x, y)
+    given = cutouts(1, values=values, wcs=np.array([header], object), ra=[150.0], dec=[2.0])
+    prepared = prepare(pictures, given)
+    assert prepared.samples.values[0, 0, 4, 4] == 1.0
+    assert prepared.fit.words()[0] == "converted: 40×40 pixels, the model takes 8×8"
+
+
+def test_an_object_at_the_edge_of_a_field_is_outside(pictures):
+    values, header = field(39, 20)
+    given = cutouts(1, values=values, wcs=np.array([header], object), ra=[150.0], dec=[2.0])
+    assert "the image ends 0 pixels from its place" in check(pictures, given).words()[0]
+
+
+def test_a_header_that_is_none_leaves_the_place_unknown(pictures):
+    given = cutouts(1, size=40, wcs=np.array(["nonsense"], object), ra=[150.0], dec=[2.0])
+    assert "taken to be the middle" in check(pictures, given).words()[0]
 
 
 def test_much_smaller_cutouts_are_outside(pictures):
@@ -160,9 +225,76 @@ def test_counts_are_divided_by_their_median(flashes):
     assert "divided by its median" in prepared.fit.words()[0]
 
 
-def test_times_that_go_back_are_an_error(flashes):
-    with pytest.raises(DataError, match="do not increase"):
-        check(flashes, curve([0, 1, 2, 1, *range(4, 30)], np.ones(30)))
+@pytest.mark.parametrize(
+    ("time", "words"),
+    [
+        ([0, 1, 2, 1, *range(4, 30)], "times do not increase"),
+        ([5] * 30, "times do not increase"),
+        ([*range(29), 10_000], "cut it at gaps"),
+        ([*range(29), 1e300], "cut it at gaps"),
+    ],
+)
+def test_times_that_make_no_grid_are_outside_for_their_object_only(flashes, time, words):
+    good = curve(range(30), np.ones(30))
+    prepared = prepare(flashes, join([curve(time, np.ones(30)), good]))
+    assert prepared.fit.status.tolist() == ["outside", "fits"]
+    assert words in prepared.fit.words()[0]
+    assert (prepared.place[0] == -1).all()
+    assert prepared.place[1].tolist() == list(range(30))
+    assert np.isfinite(prepared.samples.values).all()
+
+
+def test_a_light_curve_is_the_same_alone_and_beside_a_longer_one(flashes):
+    flux = np.where(np.arange(30) < 20, 1.0, 1.5)
+    short, long = curve(range(30), flux), curve(range(200), np.ones(200))
+    alone, beside = prepare(flashes, short), prepare(flashes, join([short, long]))
+    np.testing.assert_array_equal(beside.samples.values[0, :30], alone.samples.values[0])
+    assert alone.samples.values[0, 0] == 1.0
+
+
+@pytest.mark.parametrize("unit", ["mag", "mmag", "mag(AB)", "dex", "d", "nonsense"])
+def test_what_is_not_linear_in_the_light_is_outside(flashes, unit):
+    fit = check(flashes, curve(range(30), np.full(30, 14.2), flux_unit=unit))
+    assert f"outside: values in {unit}, not relative flux" in fit.words()[0]
+
+
+@pytest.mark.parametrize("unit", ["e-/s", "electron/s", "adu", "Jy", "1e-17 erg/(s cm2 AA)", "DN"])
+def test_a_flux_in_any_linear_unit_is_converted(flashes, unit):
+    fit = check(flashes, curve(range(30), np.full(30, 14.2), flux_unit=unit))
+    assert fit.words()[0] == "converted: flux divided by its median"
+
+
+def test_a_flux_without_a_unit_is_told(flashes):
+    fit = check(flashes, curve(range(30), np.ones(30), flux_unit=""))
+    assert fit.words()[0] == "fits: the unit of the flux is unknown"
+
+
+@pytest.mark.parametrize(
+    ("band", "words"),
+    [("tess", "fits"), ("V", "outside: filter V, not TESS"), ("", "fits: the filter is unknown")],
+)
+def test_the_filter_is_compared(flashes, band, words):
+    assert check(flashes, curve(range(30), np.ones(30), band=band)).words()[0] == words
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (0.01, "fits"),
+        # 4.5e-3 is a ratio of 222: within what quoted errors are worth.
+        (4.5e-3, "fits"),
+        (0.1, "outside: a signal-to-noise ratio of 10, not 50 to 200"),
+        (0.001, "outside: a signal-to-noise ratio of 1e+03, not 50 to 200"),
+        (np.nan, "fits: the signal-to-noise ratio is unknown"),
+        (None, "fits: the signal-to-noise ratio is unknown"),
+    ],
+)
+def test_the_noise_is_compared(flashes, error, words):
+    span = Range(low=50, high=200, unit="per cadence")
+    contract = flashes.input.model_copy(update={"signal_to_noise": span})
+    errors = None if error is None else np.full((1, 30), error, np.float32)
+    card = flashes.model_copy(update={"input": contract})
+    assert check(card, curve(range(30), np.ones(30), errors=errors)).words()[0] == words
 
 
 def test_a_slow_drift_of_the_times_opens_no_gap(flashes):

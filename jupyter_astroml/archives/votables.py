@@ -1,0 +1,223 @@
+"""VOTables as they come over the line: large ones column by column, the rest by astropy."""
+
+from __future__ import annotations
+
+import binascii
+import io
+import re
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.parsers import expat
+
+import numpy as np
+
+from jupyter_astroml.archives.binary2 import Rows, layout
+from jupyter_astroml.core.errors import ArchiveError
+
+if TYPE_CHECKING:
+    from astropy.io.votable.tree import VOTableFile
+    from astropy.table import Table
+
+# Letters of base64 that are decoded at once.
+_PIECE = 1 << 20
+_SPACE = b" \t\r\n"
+_STREAM = b'<STREAM encoding="base64">'
+_ELSEWHERE = re.compile(rb"<[\w:.-]*STREAM\b[^>]*\bhref", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A VOTable whose first table may have been read apart.
+
+    Attributes
+    ----------
+    document : VOTableFile
+        Everything astropy read: fields, groups, INFO, other tables; the first table has no rows if
+        `columns` has them.
+    columns : list of MaskedArray, or None
+        Of the first table, one for each field.
+    """
+
+    document: VOTableFile
+    columns: list[np.ma.MaskedArray] | None
+
+    def table(self) -> Table:
+        """Return the first table with names, units, UCDs, descriptions and masks.
+
+        Equal to what astropy's ``to_table(use_names_over_ids=True)`` makes of the same document.
+        """
+        from astropy.table import MaskedColumn, Table
+
+        first = self.document.get_first_table()
+        empty = first.to_table(use_names_over_ids=True)
+        if self.columns is None:
+            return empty
+        filled = Table(
+            [
+                MaskedColumn(values, name=name, copy=False)
+                for name, values in zip(empty.colnames, self.columns, strict=True)
+            ],
+            meta=empty.meta,
+            copy=False,
+        )
+        for name, field in zip(filled.colnames, first.fields, strict=True):
+            field.to_table_column(filled[name])
+        return filled
+
+
+def read(chunks: Iterable[bytes], *, progress: Callable[[int], None] | None = None) -> Parsed:
+    """Read a VOTable while it arrives.
+
+    The first stream of base64 in a BINARY or BINARY2 element is decoded here, in columns, and is
+    never held as text; memory is that of the table.  astropy reads the document without it.
+
+    Parameters
+    ----------
+    chunks : iterable of bytes
+        The document, in order.
+    progress : callable, optional
+        Called with the number of rows so far.
+
+    Raises
+    ------
+    ArchiveError
+        If it is no VOTable, breaks off, declares entities, or points to data elsewhere.
+    """
+    splitter = _Splitter(progress)
+    for chunk in chunks:
+        splitter.feed(chunk)
+    return splitter.close()
+
+
+class _Splitter:
+    """Sends the first stream to `Rows` and keeps the rest of the document for astropy."""
+
+    def __init__(self, progress: Callable[[int], None] | None) -> None:
+        self._progress = progress
+        self._parser = expat.ParserCreate()
+        self._parser.buffer_text = True
+        self._parser.buffer_size = _PIECE
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.EntityDeclHandler = _refuse_entity
+        self._open: list[str] = []
+        self._kept = bytearray()
+        self._chunk, self._begin = b"", 0
+        self._looking = True
+        self._rows: Rows | None = None
+        self._inside = False
+        self._letters = b""
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next piece of the document."""
+        self._chunk = chunk
+        if not self._inside:
+            self._kept += chunk
+        if self._looking:
+            self._parse(chunk)
+        self._begin += len(chunk)
+
+    def close(self) -> Parsed:
+        """Return what was read."""
+        if self._looking:
+            self._parse(b"", final=True)
+        columns = self._rows.columns() if self._rows else None
+        return Parsed(_document(bytes(self._kept)), columns)
+
+    def _parse(self, chunk: bytes, *, final: bool = False) -> None:
+        try:
+            self._parser.Parse(chunk, final)
+        except expat.ExpatError as err:
+            raise _no_table(str(err), bytes(self._kept[:200])) from err
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        parent = self._open[-1].rpartition(":")[2] if self._open else ""
+        self._open.append(name)
+        name = name.rpartition(":")[2]
+        if name == "TABLEDATA":
+            # An element for each value: astropy is faster at these.
+            self._stop()
+        if name == "STREAM" and parent in ("BINARY", "BINARY2"):
+            rows = self._rows_of(parent) if attributes.get("encoding") == "base64" else None
+            if rows is None:
+                self._stop()
+            else:
+                del self._kept[self._parser.CurrentByteIndex :]
+                self._kept += _STREAM
+                self._rows, self._inside = rows, True
+                self._parser.CharacterDataHandler = self._text
+
+    def _end(self, name: str) -> None:
+        self._open.pop()
+        if self._inside and name.rpartition(":")[2] == "STREAM":
+            self._decode(self._letters, last=True)
+            # The tag may have begun in the chunk before this one; it ends in this one.
+            after = self._chunk.find(b">", max(0, self._parser.CurrentByteIndex - self._begin)) + 1
+            self._kept += b"</STREAM>" + self._chunk[after:]
+            self._inside = False
+            self._parser.CharacterDataHandler = None
+            self._stop()
+
+    def _stop(self) -> None:
+        """Leave the rest of the document to astropy alone."""
+        self._looking = False
+        self._parser.StartElementHandler = self._parser.EndElementHandler = None
+
+    def _rows_of(self, parent: str) -> Rows | None:
+        """Return a decoder for the table whose stream begins; None if only astropy can read it."""
+        head = bytes(self._kept[: self._parser.CurrentByteIndex])
+        ends = "".join(f"</{name}>" for name in reversed(self._open[:-1]))
+        fields = _document(head + _STREAM + b"</STREAM>" + ends.encode()).get_first_table().fields
+        layouts = [layout(field) for field in fields]
+        known = [each for each in layouts if each is not None]
+        return Rows(known, nulls=parent == "BINARY2") if len(known) == len(layouts) else None
+
+    def _text(self, text: str) -> None:
+        self._decode(self._letters + text.encode().translate(None, _SPACE), last=False)
+
+    def _decode(self, letters: bytes, *, last: bool) -> None:
+        """Decode whole groups of four letters; keep the others for the next piece."""
+        whole = len(letters) - (0 if last else len(letters) % 4)
+        self._letters = letters[whole:]
+        try:
+            data = binascii.a2b_base64(letters[:whole], strict_mode=True) if whole else b""
+        except binascii.Error as err:
+            raise ArchiveError(
+                "The table is damaged", cause=f"no base64: {err}", remedy="ask again"
+            ) from err
+        if self._rows is not None:
+            self._rows.feed(data)
+            if self._progress:
+                self._progress(self._rows.n)
+
+
+def _document(xml: bytes) -> VOTableFile:
+    """Let astropy read a document in which no stream lies elsewhere."""
+    from astropy.io.votable import parse
+    from astropy.io.votable.exceptions import VOTableSpecError, VOTableSpecWarning
+
+    # astropy would open the address, and it may be a file of this machine.
+    if _ELSEWHERE.search(xml) or b"\0" in xml:
+        raise ArchiveError("Refused to read a table whose rows lie elsewhere")
+    with warnings.catch_warnings():
+        # Half of the archives break a rule that does not matter to anybody.
+        warnings.simplefilter("ignore", VOTableSpecWarning)
+        try:
+            return parse(io.BytesIO(xml), verify="ignore")
+        except (expat.ExpatError, VOTableSpecError, ValueError, IndexError, TypeError) as err:
+            raise _no_table(str(err), xml) from err
+
+
+def _no_table(cause: str, xml: bytes) -> ArchiveError:
+    said = " ".join(xml[:200].decode("utf-8", "replace").split())
+    return ArchiveError(
+        "The archive's answer is no VOTable, or it broke off",
+        cause=f"{cause}; it begins with {said!r}",
+        remedy="ask again; if it stays so, tell the archive",
+    )
+
+
+def _refuse_entity(*_: object) -> None:
+    raise ArchiveError("Refused to read a table that declares XML entities")

@@ -16,6 +16,7 @@ _NAME = r"^[a-z][a-z0-9_]{0,62}$"
 # Schemas that the archive or its database use themselves.
 TAKEN = frozenset(
     (
+        "caom2",
         "information_schema",
         "internal",
         "ivoa",

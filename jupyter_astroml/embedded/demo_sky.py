@@ -23,6 +23,7 @@ from jupyter_astroml.core.errors import SettingsError
 
 from .app import Archive
 from .build import Builder, Product
+from .caom2 import write as write_caom2
 from .datalink import MEDIA, link
 from .obscore import square
 from .obscore import write as write_obscore
@@ -155,7 +156,9 @@ def cached(folder: Path, *, progress: Progress | None = None, plan: Plan | None 
 def fingerprint(plan: Plan | None = None) -> str:
     """Return a short hash of the plan and of the programs that make the sky."""
     here = Path(__file__).parent
-    sources = [here / f"{name}.py" for name in ("demo_sky", "obscore", "build", "tables", "types")]
+    sources = [
+        here / f"{name}.py" for name in ("demo_sky", "obscore", "caom2", "build", "tables", "types")
+    ]
     # Read as files: importing the simulators costs a third of a second at every start.
     zoo = here.parent / "zoo"
     sources += [zoo / name / "simulate.py" for name in ("flares", "galaxy_morphology")]
@@ -201,9 +204,9 @@ def build(folder: Path, *, progress: Progress | None = None, plan: Plan | None =
         builder.schema("demo", f"The demo sky of jupyter_astroml. {SIMULATED}.")
         rows = _galaxies(folder / "files", builder, plan=plan, tell=tell)
         rows += _stars(folder / "files", builder, plan=plan, tell=tell)
-        write_obscore(
-            builder, rows, description=f"Fields and light curves of the demo sky. {SIMULATED}."
-        )
+        text = f"Fields and light curves of the demo sky. {SIMULATED}."
+        write_obscore(builder, rows, description=text)
+        write_caom2(builder, rows, description=text)
     finally:
         builder.close()
     manifest = {"simulated": True, "fingerprint": fingerprint(plan), "plan": asdict(plan)}

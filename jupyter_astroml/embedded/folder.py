@@ -18,6 +18,7 @@ from . import facts as look
 from . import readers
 from .app import Archive
 from .build import Builder, Product, masked, written
+from .caom2 import write as write_caom2
 from .cone import MAIN_DEC, MAIN_ID, MAIN_RA
 from .config import Config, FilesTable, ImagesTable, LightCurvesTable, RowsTable, SpectraTable
 from .datalink import MEDIA, file_link, link
@@ -126,11 +127,9 @@ class _Publication:
             else:
                 self._files_table(name, table)
         if self._obscore:
-            write_obscore(
-                self._builder,
-                self._obscore,
-                description=self._marked("Images, spectra and light curves of this folder"),
-            )
+            told_of = self._marked("Images, spectra and light curves of this folder")
+            write_obscore(self._builder, self._obscore, description=told_of)
+            write_caom2(self._builder, self._obscore, description=told_of)
 
     def _marked(self, text: str) -> str:
         return f"{text} (simulated, not observed)" if self._told.simulated else text

@@ -271,7 +271,7 @@ class Archive:
     ) -> tuple[Any, str]:
         # pyvo's own calls take no time limit: it stands in the session.
         self._session.patience = (TIMEOUT[0], timeout)
-        self._session.seconds = timeout
+        self._session.bounds.seconds = timeout
         if progress:
             progress("EXECUTING")
         return self._service.run_sync(adql, maxrec=maxrec), ""
@@ -285,7 +285,7 @@ class Archive:
         progress: Callable[[str], None] | None,
     ) -> tuple[Any, str]:
         self._session.patience = TIMEOUT
-        self._session.seconds = timeout
+        self._session.bounds.seconds = timeout
         job = self._service.submit_job(adql, maxrec=maxrec)
         job.run()
         phase = _wait(job, timeout=timeout, progress=progress)

@@ -48,19 +48,20 @@ class Session(requests.Session):
     ----------
     patience : tuple of float
         Seconds to connect, and of silence, unless a request says otherwise.
+    bounds : Bounds
+        Its `seconds` and `limit` may be changed between requests.
     """
 
     patience = TIMEOUT
 
     def __init__(self, *, seconds: float = MAX_SECONDS, limit: int = MAX_BYTES) -> None:
         super().__init__()
-        self.seconds = seconds
-        self.limit = limit
+        self.bounds = Bounds(seconds=seconds, limit=limit)
         # With an `auth` of its own, requests looks for none in ~/.netrc: a `default` entry there
         # would otherwise go to any host that a row of an archive names.
         self.auth = _no_password
         for scheme in ("http://", "https://"):
-            self.mount(scheme, _Bounding(self))
+            self.mount(scheme, self.bounds)
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send a request within the session's patience.
@@ -92,17 +93,25 @@ def _no_password(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-class _Bounding(HTTPAdapter):
-    """Sends the requests of a session, and bounds every answer, those that redirect included."""
+class Bounds(HTTPAdapter):
+    """Sends the requests of a session, and bounds every answer, those that redirect included.
 
-    def __init__(self, session: Session) -> None:
+    Parameters
+    ----------
+    seconds, limit
+        As for `Session`.
+    """
+
+    def __init__(self, *, seconds: float, limit: int) -> None:
         super().__init__()
-        self._session = session
+        self.seconds = seconds
+        self.limit = limit
 
     def send(self, *args: Any, **options: Any) -> requests.Response:
-        end = time.monotonic() + self._session.seconds
+        """Send a request; the answer ends in an error where it passes the bounds."""
+        end = time.monotonic() + self.seconds
         answer = super().send(*args, **options)
-        answer.raw = _Body(answer.raw, end=end, limit=self._session.limit)
+        answer.raw = _Body(answer.raw, end=end, limit=self.limit)
         return answer
 
 

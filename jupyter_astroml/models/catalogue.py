@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import difflib
 import html
+import sys
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -159,7 +161,7 @@ def architecture(name: str) -> str:
     ModelError
         If no installed package announces it.
     """
-    for point in entry_points(group=GROUP):
+    for point in _announced():
         if point.name == name:
             return point.value
     raise ModelError(
@@ -168,8 +170,26 @@ def architecture(name: str) -> str:
     )
 
 
+def _announced() -> tuple[EntryPoint, ...]:
+    """Return what installed packages announce; looked for again when one comes or goes."""
+    return _entry_points(tuple((place, _changed(place)) for place in sys.path))
+
+
+def _changed(place: str) -> int:
+    try:
+        return Path(place).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+# A worker asks for its model with every block, and there are hundreds of packages.
+@lru_cache(maxsize=4)
+def _entry_points(_places: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
+    return tuple(entry_points(group=GROUP))
+
+
 def _installed() -> Iterator[tuple[Path, str]]:
-    for point in entry_points(group=GROUP):
+    for point in _announced():
         # find_spec imports the parent packages only: no network, hence no torch.
         try:
             spec = find_spec(point.value)

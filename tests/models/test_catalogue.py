@@ -1,5 +1,6 @@
 """Which models there are, also when some of them cannot be used."""
 
+import importlib
 import json
 import shutil
 from pathlib import Path
@@ -74,3 +75,34 @@ def test_a_card_is_read_once_until_it_changes(site):
     shutil.rmtree(folder)
     put(site / "ours", name="ours_again")
     assert read_card(folder).id == "ours_again"
+
+
+def install(place: Path, name: str) -> None:
+    """Put a package with one model where Python looks for packages."""
+    package = place / f"package_of_{name}"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    put(package / name, name=name)
+    about = place / f"package_of_{name}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Name: package_of_{name}\nVersion: 1.0\n")
+    points = f"[jupyter_astroml.models]\n{name} = package_of_{name}.{name}\n"
+    (about / "entry_points.txt").write_text(points)
+
+
+def test_a_package_that_is_installed_meanwhile_is_seen(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("first", "second"):
+        with pytest.raises(ModelError, match="no model"):
+            find(name)
+        install(tmp_path, name)
+        importlib.invalidate_caches()
+        assert find(name).source == "installed"
+
+
+def test_half_of_a_package_does_not_hide_the_models_of_others(tmp_path, monkeypatch):
+    install(tmp_path, "broken")
+    shutil.rmtree(tmp_path / "package_of_broken")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert find("flares").name == "flares"
+    assert "broken" not in [m.name for m in models()]

@@ -89,6 +89,7 @@ async def serve(
     ready: Callable[[dict[str, Any]], None],
     until: Callable[[web.Service], bool] = lambda service: False,
     about: dict[str, Any] | None = None,
+    token: str = "",
 ) -> None:
     """Serve an archive on loopback until a signal comes or `until` says so.
 
@@ -104,6 +105,8 @@ async def serve(
         Asked every second.
     about : dict, optional
         More for ``GET /`` to answer.
+    token : str
+        What requests for data must carry as ``Authorization: Bearer``; empty lets everybody in.
 
     Raises
     ------
@@ -130,6 +133,7 @@ async def serve(
         title=archive.title,
         examples=archive.examples,
         about={**told, "url": base, **(about or {})},
+        token=token,
     )
     server = tornado.httpserver.HTTPServer(
         application(service), max_body_size=web.MAX_BODY, max_header_size=1 << 16

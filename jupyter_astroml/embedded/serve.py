@@ -7,18 +7,19 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Self
 
-from jupyter_astroml.core.errors import ArchiveError, AstroMLError
+from jupyter_astroml.core.errors import ArchiveError, AstroMLError, SettingsError
 from jupyter_astroml.core.settings import settings
 
 IDLE_MINUTES = 30.0
@@ -75,6 +76,7 @@ def start(
     *,
     port: int = 0,
     config: str | Path | None = None,
+    token: str = "",
     progress: Callable[[str], None] | None = None,
 ) -> Running:
     """Start an archive as a child process, which ends when this process does.
@@ -87,6 +89,9 @@ def start(
         On loopback; 0 takes a free one.
     config : path, optional
         Description of the folder, instead of its ``archive.yaml``.
+    token : str
+        What every request for data must carry as ``Authorization: Bearer``; empty lets everybody
+        on this computer in.
     progress : callable, optional
         Told what is being done, such as building the demo sky for the first time.
 
@@ -98,6 +103,8 @@ def start(
     ------
     ArchiveError
         When it does not start; the cause is what the child said.
+    SettingsError
+        For a token that HTTP cannot carry.
     """
     command = [sys.executable, "-m", "jupyter_astroml.embedded", "--port", str(port), "--child"]
     if config is not None:
@@ -105,12 +112,57 @@ def start(
     if folder is not None:
         command += ["--", str(folder)]
     # A file, and no pipe that would fill up and stop the child when nobody reads it.
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+") as said, _kept(token) as secret:
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
+            [*command[:3], *secret, *command[3:]],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
         )
         told = _first_words(process, said, progress=progress)
     return Running(told["url"], told["pid"], process, told["instance"])
+
+
+@contextlib.contextmanager
+def _kept(token: str) -> Iterator[list[str]]:
+    """Keep a token in a file of ours until the child has read it: everybody sees arguments."""
+    if not token:
+        yield []
+        return
+    _check_token(token)
+    with tempfile.NamedTemporaryFile("w", prefix="astroml-", suffix=".token") as file:
+        file.write(token)
+        file.flush()
+        yield ["--token-file", file.name]
+
+
+def _check_token(token: str) -> str:
+    # RFC 6750 section 2.1.
+    if not re.fullmatch(r"[A-Za-z0-9._~+/-]{16,1000}=*", token):
+        raise SettingsError(
+            "The token of the archive cannot be used",
+            cause="it has fewer than 16 characters, or others than letters, digits and ._~+/-",
+            remedy="make one with: python -c 'import secrets; print(secrets.token_urlsafe())'",
+        )
+    return token
+
+
+def _token(path: str) -> str:
+    """Read a file that holds a token and nothing else.
+
+    Raises
+    ------
+    SettingsError
+        When it cannot be read or holds something else.
+    """
+    try:
+        with Path(path).open(encoding="ascii") as file:
+            return _check_token(file.read(4_096).strip())
+    except (OSError, UnicodeDecodeError) as err:
+        raise SettingsError(
+            f"The file {path} gives no token", cause=getattr(err, "strerror", "") or "no plain text"
+        ) from err
 
 
 def _first_words(
@@ -304,6 +356,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", nargs="?", metavar="DIR", help="what to publish")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     parser.add_argument("--config", help="description of DIR, instead of DIR/archive.yaml")
+    parser.add_argument(
+        "--token-file", help="file with the token that requests must carry as Authorization: Bearer"
+    )
     parser.add_argument("--idle-minutes", type=float, default=0.0, help="end when nobody asks")
     parser.add_argument("--state", help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -335,6 +390,8 @@ async def _serve(given: argparse.Namespace, scratch: Path, say: Callable[[str, A
     def tell(text: str) -> None:
         say("progress", text)
 
+    token = _token(given.token_file) if given.token_file else ""
+
     if given.folder is None:
         from . import demo_sky
 
@@ -365,7 +422,9 @@ async def _serve(given: argparse.Namespace, scratch: Path, say: Callable[[str, A
 
     about = {"version": version() if given.state else "", "pid": os.getpid()}
     try:
-        await app.serve(archive, port=given.port, ready=ready, until=ended, about=about)
+        await app.serve(
+            archive, port=given.port, ready=ready, until=ended, about=about, token=token
+        )
     finally:
         if given.state:
             Path(given.state).unlink(missing_ok=True)

@@ -43,6 +43,8 @@ _OPTIONAL = {
 class Availability(Endpoint):
     """The resource ``/tap/availability``."""
 
+    public = True
+
     def get(self) -> None:
         """Answer that the archive is up."""
         since = uws.stamp(datetime.fromtimestamp(self.service.started, UTC))
@@ -55,6 +57,8 @@ class Availability(Endpoint):
 
 class Capabilities(Endpoint):
     """The resource ``/tap/capabilities``."""
+
+    public = True
 
     def get(self) -> None:
         """Describe the service as TAPRegExt 1.0 and VODataService 1.1 do."""
@@ -69,7 +73,7 @@ class Capabilities(Endpoint):
             f'xmlns:vr="{_XML}VOResource/v1.0" xmlns:tr="{_XML}TAPRegExt/v1.0"{_DATA}>'
             f'<capability standardID="{_IVOA}TAP" xsi:type="tr:TableAccess">'
             '<interface role="std" version="1.1" xsi:type="vs:ParamHTTP">'
-            f'<accessURL use="base">{base}</accessURL></interface>'
+            f'<accessURL use="base">{base}</accessURL>{_security(self.service)}</interface>'
             f"{models}{_language()}{_formats()}{_limits()}</capability>"
             + _capability("VOSI#capabilities", f"{base}/capabilities")
             + _capability("VOSI#availability", f"{base}/availability")
@@ -79,8 +83,15 @@ class Capabilities(Endpoint):
         )
 
 
+def _security(service: Service) -> str:
+    """Return what an interface says about the token, in the way of the archives in Canada."""
+    return '<securityMethod standardID="ivo://ivoa.net/sso#token"/>' if service.token else ""
+
+
 class Simple(Endpoint):
     """The resource ``capabilities`` beside the queries of a simple protocol."""
+
+    public = True
 
     def initialize(self, service: Service, standard: str = "") -> None:
         """Take the identifier of the protocol."""
@@ -93,7 +104,12 @@ class Simple(Endpoint):
         self.xml(
             f'<vosi:capabilities xmlns:vosi="{_XML}VOSICapabilities/v1.0" '
             f'xmlns:vr="{_XML}VOResource/v1.0"{_DATA}>'
-            + _capability(self._standard, here if name else f"{here}/query", use="base")
+            + _capability(
+                self._standard,
+                here if name else f"{here}/query",
+                use="base",
+                security=_security(self.service),
+            )
             + _capability("VOSI#capabilities", f"{here}/capabilities")
             + _capability("VOSI#availability", f"{here}/availability")
             + "</vosi:capabilities>"
@@ -101,13 +117,19 @@ class Simple(Endpoint):
 
 
 def _capability(
-    standard: str, url: str, *, kind: str = "vs:ParamHTTP", version: str = "", use: str = "full"
+    standard: str,
+    url: str,
+    *,
+    kind: str = "vs:ParamHTTP",
+    version: str = "",
+    use: str = "full",
+    security: str = "",
 ) -> str:
     given = f' version="{version}"' if version else ""
     return (
         f'<capability standardID="{_IVOA}{standard}">'
         f'<interface xsi:type="{kind}" role="std"{given}>'
-        f'<accessURL use="{use}">{text(url)}</accessURL></interface></capability>'
+        f'<accessURL use="{use}">{text(url)}</accessURL>{security}</interface></capability>'
     )
 
 

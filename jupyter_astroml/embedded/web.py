@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import hmac
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ T = TypeVar("T")
 # A browser can be led to send requests to 127.0.0.1 under a name of the attacker's (DNS rebinding).
 LOOPBACK = frozenset(("127.0.0.1", "localhost", "::1"))
 MAX_BODY = 1 << 20
+# RFC 6750 section 3.
+CHALLENGE = 'Bearer realm="jupyter_astroml"'
 
 
 def _pool(name: str, size: int) -> concurrent.futures.ThreadPoolExecutor:
@@ -51,6 +54,8 @@ class Service:
         What to ask, and the query.
     about : dict
         Who this archive is, for `serve` to recognise it.
+    token : str
+        What every request for data must carry; empty lets everybody in.
     """
 
     base: str
@@ -61,6 +66,7 @@ class Service:
     title: str
     examples: tuple[tuple[str, str], ...]
     about: dict[str, Any] = field(default_factory=dict)
+    token: str = field(default="", repr=False)
     started: float = field(default_factory=time.time)
     touched: float = field(default_factory=time.monotonic)
     # Jobs have threads of their own: a heavy job must not keep a short query waiting.
@@ -80,6 +86,8 @@ class Endpoint(tornado.web.RequestHandler):
     """A handler with DALI's parameters and errors."""
 
     service: Service
+    # Whether those without the token may ask too, to find out that they need one.
+    public = False
     # Status of a refused request; the protocols before DALI know no other than 200.
     refused = 400
 
@@ -88,7 +96,7 @@ class Endpoint(tornado.web.RequestHandler):
         self.service = service
 
     def prepare(self) -> None:
-        """Refuse requests that were addressed to another host."""
+        """Refuse requests that were addressed to another host, or do not carry the token."""
         self.service.touched = time.monotonic()
         try:
             name = urlsplit(f"//{self.request.host}").hostname
@@ -96,6 +104,15 @@ class Endpoint(tornado.web.RequestHandler):
             name = None
         if (name or "").lower() not in LOOPBACK:
             raise tornado.web.HTTPError(403, reason="Only for this computer")
+        if self.service.token and not self.public and not self._trusted():
+            raise tornado.web.HTTPError(401, reason="This archive asks for a token")
+
+    def _trusted(self) -> bool:
+        kind, _, token = self.request.headers.get("Authorization", "").partition(" ")
+        # A comparison that stops at the first difference tells by its time how long that took.
+        return kind.lower() == "bearer" and hmac.compare_digest(
+            token.strip().encode("utf-8", "replace"), self.service.token.encode()
+        )
 
     def set_default_headers(self) -> None:
         """Keep browsers from guessing types."""
@@ -160,6 +177,8 @@ class Endpoint(tornado.web.RequestHandler):
             message = str(err)
         elif isinstance(err, tornado.web.HTTPError) and err.log_message:
             message = f"{self._reason}: {err.log_message}"
+        if status_code == 401:
+            self.set_header("WWW-Authenticate", CHALLENGE)
         self.set_header("Content-Type", votable.MEDIA)
         self.finish(votable.error(message))
 
@@ -180,6 +199,8 @@ class Nothing(Endpoint):
 
 class About(Endpoint):
     """Tells which archive this is."""
+
+    public = True
 
     def get(self) -> None:
         """Answer with JSON."""

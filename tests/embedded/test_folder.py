@@ -866,7 +866,9 @@ def test_other_real_folders_can_be_published_as_they_are(opened, topic):
     if not root.is_dir():
         pytest.skip(f"{topic} is not among the data")
     archive = opened(root)
-    own = [n for n in archive.database.tables if not n.startswith(("tap_schema.", "ivoa.", "caom2."))]
+    own = [
+        n for n in archive.database.tables if not n.startswith(("tap_schema.", "ivoa.", "caom2."))
+    ]
     assert own
     for name in own:
         assert archive.ask(f"SELECT TOP 2 * FROM {name}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from struct import Struct
 from typing import TYPE_CHECKING, Any
 
@@ -179,43 +180,39 @@ class Rows:
         int
             Bytes of all whole rows.
         """
-        read, data, size = _LENGTH.unpack_from, self._rest, len(self._rest)
+        read, data, size = _LENGTH.unpack_from, bytes(self._rest), len(self._rest)
         loose = len(self._loose)
         each = [self._layouts[i].item.itemsize for i in self._loose]
         before = [run.itemsize for run in self._runs[:-1]]
         # From one length to the next: its own four bytes, the value, and the run behind it.
         gaps = [4 + n for n in before[1:]] + [4 + self._runs[-1].itemsize + before[0]]
-        steps = list(zip(each, gaps, strict=True))
-        lengths: list[int] = []
-        keep, at = lengths.append, before[0]
-        while True:
-            for item, gap in steps:
-                if at + 4 > size:
-                    break
-                (n,) = read(data, at)
-                if n < 0:
-                    raise ArchiveError(
-                        f"Row {self.n + len(lengths) // loose + 1} of the table is damaged",
-                        cause=f"a value has the length {n}",
-                        remedy="ask again",
-                    )
-                keep(n)
-                at += n * item + gap
-            else:
-                if at - before[0] <= size:
-                    continue
-                del lengths[-loose:]
-            break
-        rows = len(lengths) // loose
-        counts = np.array(lengths[: rows * loose], dtype=np.int64).reshape(rows, loose).T
+        found: list[int] = []
+        keep, at = found.append, before[0]
+        # The only loop over rows that is left: 0.2 µs a value.
+        for item, gap in cycle(zip(each, gaps, strict=True)):
+            if at + 4 > size:
+                break
+            (n,) = read(data, at)
+            if n < 0:
+                raise ArchiveError(
+                    f"Row {self.n + len(found) // loose + 1} of the table is damaged",
+                    cause=f"a value has the length {n}",
+                    remedy="ask again",
+                )
+            keep(n)
+            at += n * item + gap
+        rows = len(found) // loose
+        lengths = np.array(found[: rows * loose], dtype=np.int64).reshape(rows, loose).T
         # A run, the length behind it, and its value.
-        inner = np.array(before)[:, None] + 4 + counts * np.array(each)[:, None]
+        inner = np.array(before)[:, None] + 4 + lengths * np.array(each)[:, None]
         offsets = np.concatenate([np.zeros((1, rows), np.int64), np.cumsum(inner, axis=0)])
         ends = np.cumsum(offsets[-1] + self._runs[-1].itemsize)
-        used = int(ends[-1]) if rows else 0
+        whole = int(np.count_nonzero(ends <= size))
+        used = int(ends[whole - 1]) if whole else 0
         # A long value is waited for without looking at its row again and again.
-        self._needed = max(at - before[0] - used, size - used + 1)
-        return np.concatenate([[0], ends[:-1]])[:rows] + offsets, counts, used
+        self._needed = max(at - used, size - used + 1)
+        begins = np.concatenate([[0], ends])[:whole]
+        return begins + offsets[:, :whole], lengths[:, :whole], used
 
     def _columns(
         self, data: np.ndarray, starts: np.ndarray, lengths: np.ndarray

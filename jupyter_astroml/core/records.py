@@ -187,9 +187,10 @@ class LightCurves(_Rows):
     time_zero : float
         Julian date that is time 0: 2457000 for TESS (BTJD).
     band : str
-        Name of the filter.
+        Name of the filter; empty where unknown.
     flux_unit : str
-        ``"relative"`` for flux divided by its median, else a unit that astropy can parse.
+        ``"relative"`` for flux divided by its median, else a unit that astropy can parse; empty
+        where unknown.
     simulated : bool
     meta : mapping
     """

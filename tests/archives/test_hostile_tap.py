@@ -33,9 +33,14 @@ class Hostile(BaseHTTPRequestHandler):
         pass
 
 
+class Server(ThreadingHTTPServer):
+    def handle_error(self, *_):
+        """Say nothing: a client that has seen enough hangs up."""
+
+
 @pytest.fixture(scope="module")
 def hostile():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hostile) as made:
+    with Server(("127.0.0.1", 0), Hostile) as made:
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{made.server_port}"
         made.shutdown()

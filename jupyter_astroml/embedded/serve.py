@@ -236,15 +236,9 @@ def demo(*, progress: Callable[[str], None] | None = None) -> Running:
     """
     from filelock import FileLock
 
-    from . import demo_sky
-
     folder = _runtime()
     with FileLock(folder / "demo.lock"):
-        found = _known(folder)
-        if found is not None:
-            return found
-        demo_sky.cached(settings().cache_dir, progress=progress)
-        return _launch(folder)
+        return _known(folder) or _launch(folder, progress=progress)
 
 
 def _runtime() -> Path:
@@ -271,28 +265,24 @@ def _known(folder: Path) -> Running | None:
     return None
 
 
-def _launch(folder: Path) -> Running:
+def _launch(folder: Path, *, progress: Callable[[str], None] | None) -> Running:
+    """Start the demo archive; it builds the demo sky itself, so that the caller stays free."""
     state = folder / "demo.json"
     state.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "jupyter_astroml.embedded", "--state", str(state)]
     log = folder / "demo.log"
     with log.open("w") as said:
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "jupyter_astroml.embedded",
-                "--state",
-                str(state),
-                "--idle-minutes",
-                f"{IDLE_MINUTES:g}",
-            ],
+            [*command, "--idle-minutes", f"{IDLE_MINUTES:g}"],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
             start_new_session=True,
         )
-    if not _wait_until(lambda: state.exists() or process.poll() is not None, seconds=START_SECONDS):
-        process.kill()
+    # When it ends, somebody must take note, or it stays in the list of processes.
+    threading.Thread(target=process.wait, daemon=True).start()
+    with log.open() as words:
+        _follow(process, state, words, progress=progress)
     found = _known(folder)
     if found is None:
         raise ArchiveError(
@@ -300,9 +290,46 @@ def _launch(folder: Path) -> Running:
             cause=log.read_text()[-400:].strip(),
             remedy="run python -m jupyter_astroml.embedded to see what it says",
         )
-    # When it ends, somebody must take note, or it stays in the list of processes.
-    threading.Thread(target=process.wait, daemon=True).start()
     return found
+
+
+def _follow(
+    process: subprocess.Popen[bytes],
+    state: Path,
+    words: IO[str],
+    *,
+    progress: Callable[[str], None] | None,
+) -> None:
+    """Wait until an archive has written its state, and pass on what it says meanwhile.
+
+    It is ended when it says nothing for longer than a start may take.
+    """
+    deadline = time.monotonic() + START_SECONDS
+    line = ""
+    while True:
+        over = state.exists() or process.poll() is not None or time.monotonic() > deadline
+        while part := words.readline():
+            line += part
+            if line.endswith("\n"):
+                _pass_on(line, progress)
+                line, deadline = "", time.monotonic() + START_SECONDS
+        if over:
+            break
+        time.sleep(0.05)
+    if not state.exists() and process.poll() is None:
+        process.kill()
+        process.wait()
+
+
+def _pass_on(line: str, progress: Callable[[str], None] | None) -> None:
+    try:
+        told = json.loads(line)
+    except ValueError:
+        return  # a warning of some library, which stays in the log
+    if isinstance(told, dict) and "error" in told:
+        raise _again(told["error"])
+    if isinstance(told, dict) and "progress" in told and progress is not None:
+        progress(told["progress"])
 
 
 def _wait_until(true: Callable[[], bool], *, seconds: float) -> bool:
@@ -363,12 +390,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--state", help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
-    say = _to_parent if given.child else _to_reader
+    say = _to_parent if given.child or given.state else _to_reader
     try:
         with tempfile.TemporaryDirectory(prefix="astroml-archive-") as scratch:
             asyncio.run(_serve(given, Path(scratch), say))
     except AstroMLError as err:
-        say("error", err.to_json() if given.child else str(err))
+        say("error", err.to_json() if say is _to_parent else str(err))
         return 1
     return 0
 

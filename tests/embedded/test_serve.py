@@ -12,7 +12,7 @@ import psutil
 import pytest
 import requests
 
-from jupyter_astroml.core.errors import ArchiveError, DataError
+from jupyter_astroml.core.errors import ArchiveError, DataError, SettingsError
 from jupyter_astroml.embedded import serve
 
 
@@ -122,6 +122,29 @@ def test_the_demo_archive_is_one_for_all_and_ends_on_request(here):
     third = serve.demo()
     assert third.pid != first.pid
     third.stop()
+
+
+def test_the_demo_sky_is_built_by_the_archive_and_not_by_the_one_who_asks(
+    here, monkeypatch, tmp_path
+):
+    """A Jupyter server asks, and must go on answering others while the sky is drawn."""
+    monkeypatch.setenv("ASTROML_CACHE_DIR", str(tmp_path / "empty"))
+    told = []
+    before = time.process_time()
+    running = serve.demo(progress=told.append)
+    spent = time.process_time() - before
+    assert answers(running.url)
+    assert "drawing field 1 of 8" in told
+    built = psutil.Process(running.pid).cpu_times()
+    assert spent < (built.user + built.system) / 2
+    running.stop()
+
+
+def test_an_error_of_the_demo_archive_keeps_its_kind(here, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("ASTROML_CACHE_DIR", str(tmp_path / "file" / "below"))
+    with pytest.raises(SettingsError, match="demo sky cannot be kept"):
+        serve.demo()
 
 
 def test_two_who_ask_at_once_get_the_same_demo_archive(here):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape, quoteattr
 
@@ -344,21 +345,31 @@ def _parquet(answer: Answer) -> bytes:
     from pyarrow import parquet
 
     table = _named(answer)
+    pairs = list(zip(table.schema, answer.columns, strict=True))
     fields = [
         field.with_metadata(
-            {
-                k: v
-                for k, v in (
-                    ("unit", c.unit),
-                    ("ucd", c.ucd),
-                    ("description", c.description),
-                )
-                if v
-            }
+            {k: v for k in ("unit", "ucd", "description") if (v := getattr(column, k))}
         )
-        for field, c in zip(table.schema, answer.columns, strict=True)
+        for field, column in pairs
     ]
-    schema = pa.schema(fields, metadata={"overflow": str(answer.overflow).lower()})
+    # By the convention of the IVOA, a VOTable without data says what the columns mean; astropy
+    # (format="parquet.votable") and TOPCAT read it.
+    columns = [replace(column, name=field.name) for field, column in pairs]
+    status = "OVERFLOW" if answer.overflow else "OK"
+    header = "".join(
+        (
+            f'{_HEAD}<RESOURCE type="results">\n<INFO name="QUERY_STATUS" value="{status}"/>\n',
+            "<TABLE>\n",
+            *(_field(c, named=False) for c in columns),
+            "</TABLE>\n</RESOURCE>\n</VOTABLE>\n",
+        )
+    )
+    told = {
+        "overflow": str(answer.overflow).lower(),
+        "IVOA.VOTable-Parquet.version": "1.0",
+        "IVOA.VOTable-Parquet.content": header,
+    }
+    schema = pa.schema(fields, metadata=told)
     out = io.BytesIO()
     parquet.write_table(table.cast(schema), out)
     return out.getvalue()

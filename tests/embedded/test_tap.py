@@ -133,6 +133,40 @@ def test_each_format_comes_with_its_media_type(archive, form, media):
     assert sync(archive, RESPONSEFORMAT=form).headers["Content-Type"] == media
 
 
+@pytest.mark.parametrize("form", ["parquet", "application/vnd.apache.parquet", "PARQUET"])
+def test_parquet_holds_what_votable_holds(archive, tap, form):
+    from pyarrow import parquet
+
+    query = "SELECT TOP 20 id, ra, mag_r, field, bands FROM demo.galaxies ORDER BY id"
+    answer = sync(archive, query, RESPONSEFORMAT=form)
+    assert answer.headers["Content-Type"] == "application/vnd.apache.parquet"
+    found = parquet.read_table(io.BytesIO(answer.content))
+    wanted = tap.run_sync(query).to_table()
+    assert found.column_names == wanted.colnames
+    assert all(found[name].to_pylist() == list(wanted[name]) for name in wanted.colnames)
+    assert found.schema.field("ra").metadata[b"ucd"] == b"pos.eq.ra;meta.main"
+    cut = sync(archive, "SELECT id FROM demo.galaxies", RESPONSEFORMAT=form, MAXREC=3)
+    table = parquet.read_table(io.BytesIO(cut.content))
+    assert (len(table), table.schema.metadata[b"overflow"]) == (3, b"true")
+
+
+def test_a_parquet_file_says_what_its_columns_mean_in_the_way_of_the_ivoa(archive, tmp_path):
+    from astropy.table import Table
+
+    path = tmp_path / "answer.parquet"
+    query = "SELECT ra, ra, mag_r FROM demo.galaxies"
+    path.write_bytes(sync(archive, query, RESPONSEFORMAT="parquet").content)
+    found = Table.read(path, format="parquet.votable")
+    assert found.colnames == ["ra", "ra_2", "mag_r"]
+    assert [str(found[name].unit) for name in found.colnames] == ["deg", "deg", "mag"]
+    assert found["ra_2"].description == "Right ascension"
+
+
+def test_the_formats_are_declared(archive):
+    told = requests.get(f"{archive.tap}/capabilities", timeout=10).text
+    assert "<mime>application/vnd.apache.parquet</mime><alias>parquet</alias>" in told
+
+
 def test_the_answer_repeats_the_query(archive):
     query = "SELECT TOP 1 id FROM demo.galaxies WHERE mag_r < 20 AND 'a' <> '<&>'"
     infos = parse(io.BytesIO(sync(archive, query).content)).resources[0].infos

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -9,32 +10,33 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
+from uuid import uuid4
 
 import requests
 
+from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
 from jupyter_astroml.archives.http import TIMEOUT, Session
 from jupyter_astroml.archives.known import Known, lookup
+from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
-from jupyter_astroml.core.errors import ArchiveError, QueryError
+from jupyter_astroml.core.errors import QueryError
+from jupyter_astroml.core.settings import settings
 
 if TYPE_CHECKING:
     from astropy.table import Table
-    from pyvo.dal import AsyncTAPJob, TAPService
+    from pyvo.dal import TAPService
 
     from jupyter_astroml.core.records import References
 
 Mode = Literal["sync", "async"]
-# Phases of UWS 1.1 section 2.1.3 in which a job will not change any more.
-_OVER = {"COMPLETED", "ERROR", "ABORTED", "ARCHIVED"}
 # A table of this size in memory is a question that was meant otherwise.
 MAX_BYTES = 2**30
-# Silence of this many polls in a row ends the patience with a job's server.
-_LOST_POLLS = 8
-
-
-class OverflowedWarning(UserWarning):
-    """The archive cut the answer at its row limit: rows are missing."""
+# Names that a table may be uploaded under: TAP 1.1 section 2.7.5 wants an ADQL identifier.
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
+# Rows are told at least so many seconds apart.
+_TOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,7 @@ class Archive:
         *,
         mode: Mode = "sync",
         maxrec: int | None = None,
+        upload: Mapping[str, Table] | None = None,
         timeout: float = 300.0,
         progress: Callable[[str], None] | None = None,
     ) -> Table:
@@ -137,12 +140,15 @@ class Archive:
             ADQL 2.0 or 2.1, one SELECT.
         mode : {"sync", "async"}
             ``"async"`` makes a job on the server: for answers that take longer than a minute.
+            It outlives this process: see `jobs`.
         maxrec : int, optional
             Most rows to return; None takes the service's own limit.
+        upload : mapping of str to Table, optional
+            Tables of yours that the query calls ``tap_upload.<name>`` (TAP 1.1 section 2.7.5).
         timeout : float
             Seconds in all that the answer may take; a job may take as long, and its table again.
         progress : callable, optional
-            Called with the phase of an asynchronous job, whenever it changes.
+            Called with the phase of a job whenever it changes, and with the rows that arrived.
 
         Returns
         -------
@@ -162,38 +168,70 @@ class Archive:
         OverflowedWarning
             If rows are missing.
         """
-        if maxrec is not None and maxrec < 1:
-            raise QueryError(f"maxrec is {maxrec}", remedy="give a positive number of rows")
-        ask = self._ask_sync if mode == "sync" else self._ask_async
-        with warnings.catch_warnings():
-            # The same fact reaches the user as our own warning and as a flag.
-            warnings.filterwarnings("ignore", message="Partial result set")
-            warnings.filterwarnings("ignore", message="Results truncated")
+        if mode == "async":
+            job = self.submit(adql, maxrec=maxrec, upload=upload)
+            self._session.bounds.seconds = timeout
             with self._session.released():
-                results, job = _translated(
-                    lambda: ask(adql, maxrec=maxrec, timeout=timeout, progress=progress),
-                    name=self.name,
-                )
-        table = results.to_table()
-        overflow = results.status[0] == "OVERFLOW"
-        table.meta["astroml"] = {
-            "archive": self.name,
-            "url": self.url,
-            "adql": adql,
-            "mode": mode,
-            "job": job,
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "rows": len(table),
-            "overflow": overflow,
-        }
-        if overflow:
-            warnings.warn(
-                f"{self.name} cut the answer at {len(table)} rows: more match the query. "
-                "To do: raise maxrec, or ask with a narrower WHERE",
-                OverflowedWarning,
-                stacklevel=2,
-            )
+                return job.table(timeout=timeout, progress=progress)
+        table = self._asked(adql, maxrec=maxrec, upload=upload, timeout=timeout, progress=progress)
+        warn_if_cut(table)
         return table
+
+    def look(self, adql: str, *, rows: int = 50) -> Table:
+        """Return the first rows of an answer, for a look at what a query brings.
+
+        Parameters
+        ----------
+        adql : str
+            As for `query`, whose errors it raises; nothing is said about rows that are missing.
+        rows : int
+            Most rows to return.
+        """
+        return self._asked(adql, maxrec=rows)
+
+    def submit(
+        self,
+        adql: str,
+        *,
+        maxrec: int | None = None,
+        upload: Mapping[str, Table] | None = None,
+    ) -> QueryJob:
+        """Let the archive work at a query, and return at once.
+
+        The job is remembered on disk before it starts.
+
+        Parameters
+        ----------
+        adql, maxrec, upload
+            As for `query`.
+
+        Raises
+        ------
+        QueryError, ArchiveError
+            If the archive does not take the job.
+        """
+        folder = self._jobs_folder()
+        with self._session.released(), translated(self.name):
+            job = self._service.submit_job(adql, **self._options(maxrec, upload))
+            record = Record(
+                archive=self.name,
+                tap=self.url,
+                adql=adql,
+                url=job.url,
+                created=datetime.now(UTC).isoformat(timespec="milliseconds"),
+            )
+            made = QueryJob(record, folder=folder, name=uuid4().hex, session=self._session)
+            made.write()
+            job.run()
+        return made
+
+    def jobs(self) -> list[QueryJob]:
+        """Return the jobs that were submitted to this archive from here, the newest first.
+
+        Those of other processes too: after a kernel died, ``archive.jobs()[0].table()`` is the
+        answer that it waited for.
+        """
+        return remembered(self._jobs_folder(), tap=self.url, session=self._session)
 
     def samples(self, rows: Table, **options: Any) -> References:
         """Turn rows into references to their data; nothing is fetched yet.
@@ -261,97 +299,70 @@ class Archive:
 
         return TAPService(self.url, session=self._session)
 
-    def _ask_sync(
+    @cached_property
+    def _form(self) -> str:
+        """What this archive calls BINARY2, the form that is read fastest; empty if it has none."""
+        from pyvo.dal import DALServiceError
+
+        try:
+            formats = self._service.get_tap_capability().outputformats
+        except (DALServiceError, OSError, AttributeError, StopIteration):
+            return ""
+        for each in formats:
+            for word in (each.mime, *map(str, each.aliases)):
+                if word and "binary2" in word.lower():
+                    return str(word)
+        return ""
+
+    def _options(self, maxrec: int | None, upload: Mapping[str, Table] | None) -> dict[str, Any]:
+        """Return the options of a query in pyvo's words."""
+        if maxrec is not None and maxrec < 1:
+            raise QueryError(f"maxrec is {maxrec}", remedy="give a positive number of rows")
+        for name in upload or ():
+            if not _IDENTIFIER.fullmatch(name):
+                raise QueryError(
+                    f"A table cannot be uploaded as {name!r}",
+                    remedy="use letters, digits and '_', a letter first",
+                )
+        form = {"RESPONSEFORMAT": self._form} if self._form else {}
+        return {"maxrec": maxrec, "uploads": dict(upload or {}), **form}
+
+    def _asked(
         self,
         adql: str,
         *,
-        maxrec: int | None,
-        timeout: float,
-        progress: Callable[[str], None] | None,
-    ) -> tuple[Any, str]:
+        maxrec: int | None = None,
+        upload: Mapping[str, Table] | None = None,
+        timeout: float = 300.0,
+        progress: Callable[[str], None] | None = None,
+    ) -> Table:
         # pyvo's own calls take no time limit: it stands in the session.
         self._session.patience = (TIMEOUT[0], timeout)
         self._session.bounds.seconds = timeout
+        about = {"archive": self.name, "url": self.url, "adql": adql, "mode": "sync", "job": ""}
         if progress:
             progress("EXECUTING")
-        return self._service.run_sync(adql, maxrec=maxrec), ""
+        with self._session.released(), translated(self.name):
+            question = self._service.create_query(adql, **self._options(maxrec, upload))
+            return answered(question.submit(), about=about, progress=_rows_told(progress))
 
-    def _ask_async(
-        self,
-        adql: str,
-        *,
-        maxrec: int | None,
-        timeout: float,
-        progress: Callable[[str], None] | None,
-    ) -> tuple[Any, str]:
-        self._session.patience = TIMEOUT
-        self._session.bounds.seconds = timeout
-        job = self._service.submit_job(adql, maxrec=maxrec)
-        job.run()
-        phase = _wait(job, timeout=timeout, progress=progress)
-        if phase != "COMPLETED":
-            job.raise_if_error()
-            raise ArchiveError(
-                f"The job {job.url} on {self.name} ended as {phase}", remedy="ask again"
-            )
-        return job.fetch_result(), job.url
+    def _jobs_folder(self) -> Path:
+        return settings().cache_dir / "jobs"
 
 
-def _wait(job: AsyncTAPJob, *, timeout: float, progress: Callable[[str], None] | None) -> str:
-    """Poll a job until it is over; `timeout` bounds the whole wait, not one request.
+def _rows_told(progress: Callable[[str], None] | None) -> Callable[[int], None] | None:
+    """Tell numbers of rows in words, and not too often."""
+    if progress is None:
+        return None
+    last = time.monotonic()
 
-    A dropped connection while polling says nothing about the job, which goes on at the server:
-    the poll is tried again.
-    """
-    from pyvo.dal import DALServiceError
+    def tell(n: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > _TOLD:
+            last = time.monotonic()
+            progress(f"{n} rows")
 
-    end = time.monotonic() + timeout
-    pause, lost, last = 0.1, 0, ""
-    while True:
-        try:
-            phase = job.phase
-            lost = 0
-        except (DALServiceError, OSError) as err:
-            lost += 1
-            if lost >= _LOST_POLLS:
-                raise ArchiveError(
-                    f"The archive no longer answers about the job {job.url}",
-                    cause=str(err),
-                    remedy="the job may still finish: look at that address later",
-                ) from err
-            phase = last
-        if progress and phase != last:
-            progress(phase)
-        last = phase
-        if phase in _OVER:
-            return phase
-        if time.monotonic() + pause > end:
-            raise ArchiveError(
-                f"The job {job.url} is still {phase or 'unknown'} after {timeout:.0f} s",
-                remedy="give a larger timeout, or look at that address later",
-            )
-        time.sleep(pause)
-        pause = min(pause * 1.5, 5.0)
-
-
-def _translated(ask: Callable[[], tuple[Any, str]], *, name: str) -> tuple[Any, str]:
-    """Run a pyvo call and say its errors in our words."""
-    from pyvo.dal import DALFormatError, DALQueryError, DALServiceError
-
-    try:
-        return ask()
-    except DALQueryError as err:
-        raise QueryError(
-            f"{name} refused the query",
-            cause=str(err),
-            remedy="compare the names with archive.schema()",
-        ) from err
-    except (DALServiceError, DALFormatError, OSError) as err:
-        raise ArchiveError(
-            f"{name} did not answer the query",
-            cause=str(err),
-            remedy="check the network and the address, then ask again",
-        ) from err
+    return tell
 
 
 def archive(name: str, *, url: str = "") -> Archive:

@@ -17,6 +17,7 @@ from uuid import uuid4
 import requests
 
 from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
+from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.http import TIMEOUT, Session
 from jupyter_astroml.archives.known import Known, lookup
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
@@ -188,6 +189,78 @@ class Archive:
             Most rows to return.
         """
         return self._asked(adql, maxrec=rows)
+
+    def cone(
+        self, table: str, *, position: Any, radius: Any, maxrec: int | None = None, **options: Any
+    ) -> Table:
+        """Return the rows of a table within a circle on the sky.
+
+        Parameters
+        ----------
+        table : str
+            With its schema; its columns of right ascension and declination are found by their UCDs.
+        position : SkyCoord or str
+            Centre, or the name of a target that the name resolver of CDS (Sesame) knows.
+        radius : Quantity, angle
+            Of the circle.
+        maxrec : int, optional
+            As for `query`.
+        **options
+            As for `jupyter_astroml.archives.compose.select`.
+
+        Returns
+        -------
+        astropy.table.Table
+            ``meta["astroml"]["adql"]`` is the query that was made.
+
+        Raises
+        ------
+        QueryError, ArchiveError
+            As `query`; or if the table has no position.
+        """
+        if not {"ra", "dec"} <= set(options):
+            options["ra"], options["dec"] = self._place_columns(table)
+        adql = select(table, position=position, radius=radius, **options)
+        return self.query(adql, maxrec=maxrec)
+
+    def observations(self, *, maxrec: int | None = None, **options: Any) -> Table:
+        """Return observations from the archive's ObsCore table.
+
+        Parameters
+        ----------
+        maxrec : int, optional
+            As for `query`.
+        **options
+            ``position``, ``radius``, ``band``, ``time``, ``product``, ``collection``, ``top``: see
+            `jupyter_astroml.archives.compose.observations`.
+
+        Returns
+        -------
+        astropy.table.Table
+            `samples` takes it; ``meta["astroml"]["adql"]`` is the query that was made.
+        """
+        return self.query(observations(**options), maxrec=maxrec)
+
+    def _place_columns(self, table: str) -> tuple[str, str]:
+        """Find the main right ascension and declination of a table by their UCDs."""
+        adql = select(
+            "tap_schema.columns",
+            columns=["column_name", "ucd"],
+            where=[("table_name", "=", table)],
+        )
+        ucds = {row["column_name"]: row["ucd"].lower() for row in self._rows(adql)}
+        found = []
+        for axis in ("pos.eq.ra", "pos.eq.dec"):
+            named = [name for name, ucd in ucds.items() if ucd.split(";")[0] == axis]
+            main = [name for name in named if "meta.main" in ucds[name]]
+            found += (main or named)[:1]
+        if len(found) != 2:
+            raise QueryError(
+                f"The table {table} of {self.name} has no known columns of position",
+                cause="" if ucds else "TAP_SCHEMA does not list it",
+                remedy="name them: cone(…, ra='…', dec='…')",
+            )
+        return found[0], found[1]
 
     def submit(
         self,

@@ -26,7 +26,7 @@ MAX_BYTES = 256 * 2**20
 TRIES = 4
 # An archive may ask for an hour; a notebook does not wait that long without a word.
 MAX_PAUSE = 30.0
-_BUSY = {429, 502, 503, 504}
+BUSY = {429, 502, 503, 504}
 _PART = 2**16
 
 
@@ -192,8 +192,8 @@ def download(session: Session, url: str) -> tuple[bytes, str]:
     for attempt in range(TRIES):
         try:
             with session.get(url, stream=True) as answer:
-                if answer.status_code in _BUSY and attempt < TRIES - 1:
-                    time.sleep(_pause(attempt, answer.headers.get("Retry-After")))
+                if answer.status_code in BUSY and attempt < TRIES - 1:
+                    time.sleep(pause(attempt, answer.headers.get("Retry-After")))
                     continue
                 if not answer.ok:
                     raise ArchiveError(
@@ -210,7 +210,7 @@ def download(session: Session, url: str) -> tuple[bytes, str]:
                     cause=str(err),
                     remedy="try again later: what was done is kept",
                 ) from err
-            time.sleep(_pause(attempt, None))
+            time.sleep(pause(attempt, None))
     raise AssertionError("unreachable")
 
 
@@ -223,8 +223,16 @@ def _body(answer: requests.Response) -> bytes:
     return body
 
 
-def _pause(attempt: int, asked: str | None) -> float:
-    """Seconds to wait: what the archive asks for within reason, else doubling with jitter."""
+def pause(attempt: int, asked: str | None) -> float:
+    """Return seconds to wait: what the archive asks for within reason, else doubling with jitter.
+
+    Parameters
+    ----------
+    attempt : int
+        Number of this try, from 0.
+    asked : str, optional
+        The archive's ``Retry-After`` (RFC 9110 section 10.2.3).
+    """
     if asked and asked.isdigit():
         return min(float(asked), MAX_PAUSE)
     return min(0.2 * 2**attempt, MAX_PAUSE) * (0.5 + random.random())  # noqa: S311 - jitter

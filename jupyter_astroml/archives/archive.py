@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 from uuid import uuid4
@@ -18,7 +19,7 @@ import requests
 
 from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
 from jupyter_astroml.archives.compose import observations, select
-from jupyter_astroml.archives.http import TIMEOUT, Session
+from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
 from jupyter_astroml.archives.known import Known, lookup
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
@@ -417,7 +418,23 @@ class Archive:
             progress("EXECUTING")
         with self._session.released(), translated(self.name):
             question = self._service.create_query(adql, **self._options(maxrec, upload))
-            return answered(question.submit(), about=about, progress=_rows_told(progress))
+            answer = self._patiently(question.submit, timeout=timeout)
+            return answered(answer, about=about, progress=_rows_told(progress))
+
+    @staticmethod
+    def _patiently(ask: Callable[[], requests.Response], *, timeout: float) -> requests.Response:
+        """Ask again while the archive says that it is busy, as long as there is time."""
+        end = time.monotonic() + timeout
+        for attempt in count():
+            answer = ask()
+            wait = pause(attempt, answer.headers.get("Retry-After"))
+            if answer.status_code not in BUSY or attempt >= TRIES - 1:
+                break
+            if time.monotonic() + wait > end:
+                break
+            answer.close()
+            time.sleep(wait)
+        return answer
 
     def _jobs_folder(self) -> Path:
         return settings().cache_dir / "jobs"

@@ -107,6 +107,8 @@ class _Splitter:
         self._chunk, self._begin = b"", 0
         self._looking = True
         self._rows: Rows | None = None
+        # What the table that is read says of its length, if it does.
+        self._tables, self._said, self._promised = 0, "", ""
         self._inside = False
         self._letters = b""
 
@@ -124,7 +126,15 @@ class _Splitter:
         if self._looking:
             self._parse(b"", final=True)
         columns = self._rows.columns() if self._rows else None
-        return Parsed(_document(bytes(self._kept)), columns)
+        document = _document(bytes(self._kept))
+        if self._promised.isdigit():
+            n = self._rows.n if self._rows else len(document.get_first_table().array)
+            if n != int(self._promised):
+                raise ArchiveError(
+                    f"The table has {n} rows and says that it has {int(self._promised)}",
+                    remedy="ask again",
+                )
+        return Parsed(document, columns)
 
     def _parse(self, chunk: bytes, *, final: bool = False) -> None:
         try:
@@ -136,7 +146,11 @@ class _Splitter:
         parent = self._open[-1].rpartition(":")[2] if self._open else ""
         self._open.append(name)
         name = name.rpartition(":")[2]
+        if name == "TABLE":
+            self._tables += 1
+            self._said = attributes.get("nrows", "")
         if name == "TABLEDATA":
+            self._promised = self._said if self._tables == 1 else ""
             # An element for each value: astropy is faster at these.
             self._stop()
         if name == "STREAM" and parent in ("BINARY", "BINARY2"):
@@ -146,7 +160,7 @@ class _Splitter:
             else:
                 del self._kept[self._parser.CurrentByteIndex :]
                 self._kept += _STREAM
-                self._rows, self._inside = rows, True
+                self._rows, self._inside, self._promised = rows, True, self._said
                 self._parser.CharacterDataHandler = self._text
 
     def _end(self, name: str) -> None:

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import requests
 
+from jupyter_astroml.archives.adql import Problem, check
 from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
 from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
@@ -110,6 +111,7 @@ class Archive:
         self.title = known.title
         self.url = known.url
         self._session = _Session()
+        self._columns_seen: dict[str, tuple[str, ...] | None] = {}
 
     def close(self) -> None:
         """Give back the connections; the next question opens new ones."""
@@ -306,6 +308,47 @@ class Archive:
         answer that it waited for.
         """
         return remembered(self._jobs_folder(), tap=self.url, session=self._session)
+
+    def check(self, adql: str) -> list[Problem]:
+        """Look for mistakes in a query before it is sent.
+
+        Parameters
+        ----------
+        adql : str
+            As for `query`.
+
+        Returns
+        -------
+        list of Problem
+            Syntax with its place, and tables and columns that do not exist with the nearest names;
+            empty when nothing was found.
+            The archive has the last word: it may know functions and tables that it does not list.
+        """
+        return check(adql, columns=self._columns, tables=self._tables)
+
+    def _columns(self, table: str) -> tuple[str, ...] | None:
+        """Return the names of a table's columns, or None if there is no such table."""
+        if table not in self._columns_seen:
+            # An unquoted name is written in any case; archives list most of them in lower case.
+            for name in dict.fromkeys([table, table.lower(), table.replace('"', "")]):
+                adql = select(
+                    "tap_schema.columns",
+                    columns=["column_name"],
+                    where=[("table_name", "=", name)],
+                )
+                found = tuple(row["column_name"] for row in self._rows(adql))
+                if found:
+                    break
+            self._columns_seen[table] = found or None
+        return self._columns_seen[table]
+
+    def _tables(self) -> list[str]:
+        return self._table_names
+
+    @cached_property
+    def _table_names(self) -> list[str]:
+        rows = self._rows("SELECT table_name FROM tap_schema.tables")
+        return [row["table_name"] for row in rows]
 
     def samples(self, rows: Table, **options: Any) -> References:
         """Turn rows into references to their data; nothing is fetched yet.

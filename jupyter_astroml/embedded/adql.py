@@ -31,6 +31,8 @@ MAX_DEPTH = 40
 # DuckDB cannot be interrupted while it resolves names, which takes the cube of the depth of an
 # expression: a sum of 700 terms takes seconds, one of 200 a tenth of a second.
 MAX_LEVELS = 200
+# An argument of a function of geometry stands many times in what DuckDB gets.
+MAX_GEOMETRY = 2
 # A chain of common tables, each of which names the one before it twice, doubles with every link;
 # DuckDB plans them all, and cannot be interrupted then.
 MAX_SOURCES = 64
@@ -75,7 +77,8 @@ SCALARS: dict[str, tuple[str, int, int]] = {
     "UPPER": ("upper", 1, 1),
 }
 MACROS = r"""
-CREATE MACRO adql_truncate(x, n := 0) AS trunc(x * pow(10, n)) / pow(10, n);
+CREATE MACRO adql_truncate(x, n := 0) AS
+    list_transform([pow(10, n)], lambda k: trunc(x * k) / k)[1];
 CREATE MACRO ivo_nocasematch(value, pattern) AS CAST(value ILIKE pattern AS INTEGER);
 CREATE MACRO ivo_hashlist_has(list, item) AS
     CAST(list_contains(string_split(lower(list), '#'), lower(item)) AS INTEGER);
@@ -409,6 +412,8 @@ def _check_node(node: exp.Expr) -> None:
     name = geometry.name_of(node)
     if isinstance(node, exp.Anonymous) and name not in SCALARS and name not in geometry.FUNCTIONS:
         raise QueryError(f"Unknown function {str(node.this)[:60]}{_place_of(node)}")
+    if name in geometry.COMPUTED and _geometry_above(node) >= MAX_GEOMETRY:
+        raise QueryError(f"Geometry is nested too deeply at {name}{_place_of(node)}")
     if isinstance(node, tuple(_AGGREGATES.values())) and node.this is None:
         raise QueryError(f"{_name(node)} takes one argument{_place_of(node)}")
     if isinstance(node, exp.Star) and not isinstance(
@@ -442,6 +447,16 @@ def _check_node(node: exp.Expr) -> None:
             raise QueryError(f"TOP and OFFSET take a whole number{_place_of(node)}")
         if len(number.this) > 18:
             raise QueryError("TOP and OFFSET take at most 18 digits")
+
+
+def _geometry_above(node: exp.Expr) -> int:
+    """Count the functions of geometry that an expression stands in, within its SELECT."""
+    count = 0
+    above = node.parent
+    while above is not None and not isinstance(above, exp.Query):
+        count += geometry.name_of(above) in geometry.COMPUTED
+        above = above.parent
+    return count
 
 
 def _check_table(table: exp.Table, known: MappingSchema, hidden: set[str]) -> None:

@@ -60,6 +60,9 @@ def headless(folder: Path, *, objects: int = 60, say: Say = print) -> Path:
     say("\n4. Explain and draw")
     for made in runs:
         doubtful = session.least_sure(made.predictions(arrays=False), n=2)
+        if not len(doubtful):
+            say("   nothing to explain: no object was answered")
+            continue
         for words in session.describe(session.explain(made, ids=doubtful)):
             say(f"   {words}")
     report = session.report(runs, folder / REPORT)

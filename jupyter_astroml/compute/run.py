@@ -101,7 +101,7 @@ class Run:
         It is part of the run because the last bits of an answer may depend on what else was in
         the block.
     meta : dict
-        Provenance: versions, seed, date and what the caller gave.
+        Provenance: versions, date and what the caller gave.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:

@@ -95,8 +95,7 @@ class Measure:
     value: float
     low: float | None
     high: float | None
-    objects: int
-    data: str
+    sample: str
     baseline: str
     baseline_value: float | None
     higher_is_better: bool

@@ -60,8 +60,7 @@ export interface IMeasure {
   readonly value: number;
   readonly low: number | null;
   readonly high: number | null;
-  readonly objects: number;
-  readonly data: string;
+  readonly sample: string;
   readonly baseline: string;
   readonly baseline_value: number | null;
   readonly higher_is_better: boolean;

@@ -183,7 +183,7 @@ function Measure(props: {
       <span className="jp-AstroML-dim">
         {' '}
         {baseline && trans.__('(%1: %2)', measure.baseline, baseline)}{' '}
-        {trans.__('on %1 objects of %2', measure.objects, measure.data)}
+        {trans.__('on %1', measure.sample)}
       </span>
     </>
   );

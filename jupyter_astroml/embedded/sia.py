@@ -13,7 +13,7 @@ from jupyter_astroml.core.errors import QueryError
 from . import dal, soda
 
 STANDARD = "ivo://ivoa.net/std/SIA#query-2.0"
-_MOST_CORNERS = 100
+MOST_CORNERS = 100
 # Section 2.1: intervals that a column must lie in, and texts that it must be one of.
 _INTERVALS = {
     "FOV": "s_fov",
@@ -115,8 +115,8 @@ def _position(text: str) -> str:
 
 def _corners(corners: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
     found = list(corners)
-    if len(found) > _MOST_CORNERS:
-        raise QueryError(f"POS has more than {_MOST_CORNERS} corners")
+    if len(found) > MOST_CORNERS:
+        raise QueryError(f"POS has more than {MOST_CORNERS} corners")
     return found
 
 

@@ -795,6 +795,45 @@ def test_the_documentation_lists_every_entry():
             assert f"`{entry.alias or name}`" in text
 
 
+def test_the_documentation_tells_the_limits_that_hold():
+    from jupyter_astroml.embedded import (
+        adql,
+        datalink,
+        engine,
+        sia,
+        tap,
+        uploads,
+        uws,
+        votable_reader,
+    )
+
+    wanted = [
+        tap.DEFAULT_ROWS,
+        tap.MOST_ROWS,
+        int(tap.SYNC_SECONDS),
+        uws.DEFAULT_SECONDS,
+        uws.MOST_SECONDS,
+        uws.AT_ONCE,
+        f"{uws.MOST_JOBS}, {uws.LIFE.days} ({uws.MOST_LIFE.days} at most)",
+        engine.MEMORY.replace("GB", " GB"),
+        adql.MAX_CHARACTERS,
+        adql.MAX_TOKENS,
+        adql.MAX_DEPTH,
+        adql.MAX_SOURCES,
+        adql.MAX_GEOMETRY,
+        votable_reader.MAX_BYTES >> 20,
+        votable_reader.MOST_ROWS,
+        votable_reader.MOST_COLUMNS,
+        uploads.MOST_TABLES,
+        sia.MOST_CORNERS,
+        datalink.MOST_IDS,
+        products.MAX_BYTES >> 20,
+    ]
+    section = DOCS.read_text().split("## Limits")[1]
+    told = re.findall(r"^\| .* \| (.*) \|$", section, flags=re.MULTILINE)[1:]
+    assert told == [f"{v:,}" if isinstance(v, int) else v for v in wanted]
+
+
 # Real data.
 
 

@@ -69,6 +69,13 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *_PUBLIC})
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Register ``%%adql``: ``%load_ext jupyter_astroml``."""
+    from jupyter_astroml.widgets.magics import load_ipython_extension as load
+
+    load(shell)
+
+
 def _jupyter_labextension_paths() -> list[dict[str, str]]:
     return [{"src": "labextension", "dest": "jupyter-astroml"}]
 

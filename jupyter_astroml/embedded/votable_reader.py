@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
+import numpy as np
+
 from jupyter_astroml.core.errors import DataError
 
 from .tables import Column
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 MAX_BYTES = 32 << 20
 MOST_ROWS = 100_000
 MOST_COLUMNS = 500
+MOST_ITEMS = 100_000
 _MOST_LEVELS = 50
 # Format of struct and bytes of one item (VOTable 1.4 section 2.1); the complex types have no
 # counterpart in the database.
@@ -225,6 +228,8 @@ def _field(given: dict[str, str]) -> _Field:
     numbers = size.removesuffix("*").removesuffix("x")
     if numbers and not all(n.isascii() and n.isdigit() and len(n) < 9 for n in numbers.split("x")):
         raise DataError(f"The column {name[:60]!r} has the arraysize {size[:20]!r}")
+    if datatype == "bit" and size not in ("", "1"):
+        raise DataError(f"The column {name[:60]!r} holds lists of bits, which are not taken")
     if datatype in ("char", "unicodeChar") and "x" in size:
         raise DataError(f"The column {name[:60]!r} holds lists of texts, which are not taken")
     return _Field(name, datatype, size, given)
@@ -258,7 +263,7 @@ def _from_text(found: _Document) -> list[list[Any]]:
         for number, row in enumerate(found.rows, start=1):
             try:
                 column.append(value(row[k]))
-            except ValueError as err:
+            except (ValueError, OverflowError) as err:
                 raise DataError(
                     f"Row {number} of the column {one.name!r} is {row[k][:40]!r}",
                     cause=f"that is no {one.datatype}",
@@ -272,10 +277,8 @@ def _text_reader(one: _Field) -> Callable[[str], Any]:
     if one.text:
         return lambda text: text or None
     item = _WORDS.get(one.datatype, _whole)
-    if one.datatype == "bit" and not one.scalar:
-        return lambda text: [_truth(letter) for letter in "".join(text.split())] or None
     if not one.scalar:
-        return lambda text: [item(word) for word in text.split()] if text.strip() else None
+        return lambda text: _items(text, one, item)
     null = one.null.strip()
 
     def scalar(text: str) -> Any:
@@ -283,6 +286,17 @@ def _text_reader(one: _Field) -> Callable[[str], Any]:
         return None if not bare or (null and bare == null) else item(bare)
 
     return scalar
+
+
+def _items(text: str, one: _Field, item: Callable[[str], Any]) -> Any:
+    words = text.split(None, MOST_ITEMS)
+    if len(words) > MOST_ITEMS:
+        raise DataError(f"A cell of the column {one.name!r} holds more than {MOST_ITEMS} values")
+    if not words:
+        return None
+    values = [item(word) for word in words]
+    # Numbers take a sixth of the room in an array.
+    return values if one.datatype == "boolean" else np.array(values, dtype=_ARROW[one.datatype])
 
 
 def _truth(text: str) -> bool | None:
@@ -341,8 +355,10 @@ def _cell(one: _Field, data: bytes, place: int, *, row: int) -> tuple[Any, int]:
             raise _cut(row)
         (count,) = struct.unpack_from(">I", data, place)
         place += 4
+    if count > MOST_ITEMS and not one.text:
+        raise DataError(f"A cell of the column {one.name!r} holds more than {MOST_ITEMS} values")
     code, width = _ITEMS[one.datatype]
-    end = place + (-(-count // 8) if one.datatype == "bit" else count * width)
+    end = place + count * width
     # What a cell claims must be there before room is made for it.
     if end > len(data):
         raise _cut(row)
@@ -351,18 +367,14 @@ def _cell(one: _Field, data: bytes, place: int, *, row: int) -> tuple[Any, int]:
         return raw.split(b"\0", 1)[0].decode("utf-8", "replace"), end
     if one.datatype == "unicodeChar":
         return raw.decode("utf-16-be", "replace").split("\0", 1)[0], end
-    if one.datatype == "bit" and one.scalar:
-        # The first bit of the byte, but astropy writes another.
-        values: list[Any] = [any(raw)]
-    elif one.datatype == "bit":
-        values = [bool(raw[i // 8] & (0x80 >> i % 8)) for i in range(count)]
-    elif one.datatype == "boolean":
+    if one.datatype == "boolean":
         values = [_letter(v) for v in raw]
-    else:
-        values = list(struct.unpack(f">{count}{code}", raw))
+        return (values[0] if one.scalar else values), end
     if not one.scalar:
-        return values, end
-    value = values[0] if values else None
+        numbers = np.frombuffer(raw, dtype=f">{code}")
+        return numbers.astype(_ARROW[one.datatype]), end
+    # A bit is the first of its byte, but astropy writes another.
+    (value,) = struct.unpack(f">{code}", raw)
     return (None if one.null and str(value) == one.null.strip() else value), end
 
 

@@ -824,6 +824,7 @@ def test_the_documentation_tells_the_limits_that_hold():
         votable_reader.MAX_BYTES >> 20,
         votable_reader.MOST_ROWS,
         votable_reader.MOST_COLUMNS,
+        votable_reader.MOST_ITEMS,
         uploads.MOST_TABLES,
         sia.MOST_CORNERS,
         datalink.MOST_IDS,

@@ -177,6 +177,14 @@ def test_every_type_comes_back_as_it_was_sent(tap, form):
 
 
 @pytest.mark.parametrize("form", ["tabledata", "binary", "binary2"])
+@pytest.mark.parametrize("kind", ["u1", "i2", "i4", "i8", "f4", "f8"])
+def test_lists_of_every_type_are_read(form, kind):
+    values = np.array([[1, 2, 100], [3, 4, 7]], dtype=kind)
+    _, (found,) = votable_reader.read(votable(Table({"v": values}), form))
+    assert found.to_pylist() == values.tolist()
+
+
+@pytest.mark.parametrize("form", ["tabledata", "binary", "binary2"])
 def test_what_is_missing_stays_missing(form):
     table = Table({"n": np.ma.MaskedArray([1, 2, 3], mask=[0, 1, 0]),
                    "x": np.ma.MaskedArray([1.5, 2.5, 3.5], mask=[0, 0, 1])})  # fmt: skip
@@ -278,11 +286,20 @@ def test_names_are_kept_where_adql_can_write_them_quoted(archive):
         (written('<FIELD name="a" datatype="char" arraysize="99999999"/>',
                  '<BINARY><STREAM encoding="base64">AAAA</STREAM></BINARY>'), "within row 1"),
         (written('<FIELD name="a" datatype="double" arraysize="99999999x99999999x99999999"/>',
-                 '<BINARY2><STREAM encoding="base64">AAAA</STREAM></BINARY2>'), "within row 1"),
+                 '<BINARY2><STREAM encoding="base64">AAAA</STREAM></BINARY2>'), "more than 100000 values"),
         (written('<FIELD name="a" datatype="char" arraysize="*"/>',
                  '<BINARY><STREAM encoding="base64">'
                  + base64.b64encode(struct.pack(">I", 2**32 - 1)).decode()
                  + "</STREAM></BINARY>"), "within row 1"),
+        (written('<FIELD name="a" datatype="bit" arraysize="*"/>', cells("")), "lists of bits"),
+        (written('<FIELD name="a" datatype="double" arraysize="*"/>',
+                 cells(f"<TR><TD>{'1 ' * 100_001}</TD></TR>")), "more than 100000 values"),
+        (written('<FIELD name="a" datatype="boolean" arraysize="*"/>',
+                 '<BINARY2><STREAM encoding="base64">'
+                 + base64.b64encode(b"\0" + struct.pack(">I", 100_001) + b"T" * 100_001).decode()
+                 + "</STREAM></BINARY2>"), "more than 100000 values"),
+        (written('<FIELD name="a" datatype="short" arraysize="*"/>',
+                 cells("<TR><TD>1 40000</TD></TR>")), "no short"),
         (written('<FIELD name="a" datatype="int" arraysize="-5"/>', cells("")), "arraysize"),
         (written('<FIELD name="a" datatype="int" arraysize="²"/>', cells("")), "arraysize"),
         (written('<FIELD name="a" datatype="floatComplex"/>', cells("")), "not taken"),

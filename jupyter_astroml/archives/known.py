@@ -1,49 +1,132 @@
-"""Archives that can be named; any other is given by its TAP URL."""
+"""Archives that can be named: bundled, of a site, of other packages; any other by its TAP URL."""
 
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+import os
+import warnings
+from collections.abc import Iterator
+from html import escape
+from importlib import metadata
+from pathlib import Path
 
+from jupyter_astroml.archives.bundled import DEMO, KNOWN, Known, checked, origin
 from jupyter_astroml.core.errors import ArchiveError
 
-DEMO = "demo"
+__all__ = [
+    "DEMO",
+    "GROUP",
+    "KNOWN",
+    "SITE_FILES",
+    "Archives",
+    "Known",
+    "SkippedArchiveWarning",
+    "archives",
+    "lookup",
+]
+
+# Other packages name their archives under this entry point group: a `Known` or a tuple of them.
+GROUP = "jupyter_astroml.archives"
+# A site's own archives, in any of Jupyter's configuration folders, or where this variable says.
+SITE_FILES = ("jupyter_astroml_archives.yaml", "jupyter_astroml_archives.json")
+VARIABLE = "ASTROML_ARCHIVES"
+_MAX_BYTES = 2**20
 
 
-@dataclass(frozen=True)
-class Known:
-    """Where an archive is.
+class SkippedArchiveWarning(UserWarning):
+    """A file or a package describes an archive in a way that cannot be used."""
 
-    Attributes
-    ----------
-    name : str
-        Short name for code.
-    title : str
-        Name for people.
-    url : str
-        TAP service, without ``/sync``; empty for the demo, which has no fixed address.
+
+class Archives(tuple[Known, ...]):
+    """Archives that can be named; shows itself as a table in a notebook."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            "<tr>"
+            + "".join(
+                f"<td>{escape(text)}</td>"
+                for text in (k.name, k.title, ", ".join(k.auth) or "public", k.url, k.note)
+            )
+            + "</tr>"
+            for k in self
+        )
+        head = "".join(f"<th>{h}</th>" for h in ("name", "archive", "login", "TAP", "note"))
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def archives() -> Archives:
+    """Return the archives that can be named.
+
+    A site's own come from ``jupyter_astroml_archives.yaml`` (or ``.json``) in Jupyter's
+    configuration folders, and from the files that ``ASTROML_ARCHIVES`` lists: a list of mappings
+    with the attributes of `Known`. A site may give a bundled archive another address, but for the
+    demo. Other packages add theirs by the entry point group ``jupyter_astroml.archives``.
+
+    Warns
+    -----
+    SkippedArchiveWarning
+        For each that cannot be used, with the reason.
     """
+    found = {DEMO: KNOWN[0]}
+    for entry in (*_of_site(), *KNOWN, *_of_packages()):
+        found.setdefault(entry.name, entry)
+    order = {k.name: i for i, k in enumerate(KNOWN)}
+    return Archives(sorted(found.values(), key=lambda k: order.get(k.name, len(order))))
 
-    name: str
-    title: str
-    url: str
+
+def _of_site() -> Iterator[Known]:
+    from jupyter_core.paths import jupyter_config_path
+
+    listed = [Path(p).expanduser() for p in os.environ.get(VARIABLE, "").split(os.pathsep) if p]
+    places = [Path(folder) / name for folder in jupyter_config_path() for name in SITE_FILES]
+    for path in (*listed, *(p for p in places if p.exists())):
+        try:
+            entries = _read(path)
+        except (OSError, ValueError, RecursionError) as err:
+            _skipped(str(path), err)
+            continue
+        for number, given in enumerate(entries, start=1):
+            try:
+                yield checked(given)
+            except ValueError as err:
+                _skipped(f"{path}, archive {number}", err)
 
 
-KNOWN = (
-    Known(DEMO, "Demo sky (simulated, on this machine)", ""),
-    Known(
-        "cadc",
-        "CADC: Canadian Astronomy Data Centre, CAOM",
-        "https://ws.cadc-ccda.hia-iha.nrc-cnrc.gc.ca/argus",
-    ),
-    Known("gaia", "Gaia archive, ESA", "https://gea.esac.esa.int/tap-server/tap"),
-    Known("vizier", "VizieR, CDS", "https://tapvizier.cds.unistra.fr/TAPVizieR/tap"),
-    Known("simbad", "SIMBAD, CDS", "https://simbad.cds.unistra.fr/simbad/sim-tap"),
-    Known("mast", "MAST: CAOM of HST, TESS, Kepler", "https://mast.stsci.edu/vo-tap/api/v0.1/caom"),
-    Known("irsa", "IRSA", "https://irsa.ipac.caltech.edu/TAP"),
-    Known("datalab", "NOIRLab Astro Data Lab", "https://datalab.noirlab.edu/tap"),
-)
+def _read(path: Path) -> list[object]:
+    import yaml
+
+    with path.open("rb") as file:
+        text = file.read(_MAX_BYTES + 1)
+    if len(text) > _MAX_BYTES:
+        raise ValueError(f"it is larger than {_MAX_BYTES // 2**20} MiB")
+    try:
+        # JSON is YAML, but for corners that no list of archives has.
+        found = yaml.safe_load(text)
+    except yaml.YAMLError as err:
+        raise ValueError(f"it is no YAML: {err}") from err
+    if not isinstance(found, list):
+        raise ValueError("it holds no list of archives")  # noqa: TRY004 - a value of a file
+    return found
+
+
+def _of_packages() -> Iterator[Known]:
+    for point in metadata.entry_points(group=GROUP):
+        try:
+            given = point.load()
+        except Exception as err:  # noqa: BLE001 - a stranger's package may fail in any way
+            _skipped(f"the entry point {point.name}", err)
+            continue
+        for entry in given if isinstance(given, (tuple, list)) else (given,):
+            if isinstance(entry, Known):
+                yield entry
+            else:
+                _skipped(f"the entry point {point.name}", "it is no Known")
+
+
+def _skipped(place: str, why: object) -> None:
+    warnings.warn(f"Skipped {place}: {why}", SkippedArchiveWarning, stacklevel=4)
 
 
 def lookup(name: str) -> Known:
@@ -54,14 +137,13 @@ def lookup(name: str) -> Known:
     ArchiveError
         If the name is unknown and no http(s) URL.
     """
-    for known in KNOWN:
-        if known.name == name:
-            return known
-    parts = urlsplit(name)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        return Known(name=parts.hostname, title=name, url=name.rstrip("/"))
-    names = [k.name for k in KNOWN]
-    near = difflib.get_close_matches(name, names, n=2) or names
+    place = origin(name)
+    if place:
+        return Known(name=place[1], title=name, url=name.rstrip("/"))
+    found = {k.name: k for k in archives()}
+    if name in found:
+        return found[name]
+    near = difflib.get_close_matches(name, found, n=2) or found
     raise ArchiveError(
         f"There is no archive {name!r}",
         remedy=f"use {', '.join(near)}, or the URL of a TAP service",

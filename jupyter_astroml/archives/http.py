@@ -16,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidURL
 from urllib3.exceptions import HTTPError
 
+from jupyter_astroml.archives.login import Login, signed
 from jupyter_astroml.core.errors import ArchiveError
 
 # Seconds to connect, and seconds of silence while reading.
@@ -35,7 +36,7 @@ class UnreachableError(ArchiveError):
 
 
 class Session(requests.Session):
-    """A `requests.Session` that never waits for ever and sends no passwords.
+    """A `requests.Session` that never waits for ever, and shows a login to its archive alone.
 
     Parameters
     ----------
@@ -43,20 +44,28 @@ class Session(requests.Session):
         Most seconds that a whole answer may take.
     limit : int
         Most bytes of an answer, after decompression.
+    login : Login, optional
+        Goes with the requests to the places that it is for.
 
     Attributes
     ----------
     patience : tuple of float
         Seconds to connect, and of silence, unless a request says otherwise.
     bounds : Bounds
-        Its `seconds` and `limit` may be changed between requests.
+        Its `seconds`, `limit` and `login` may be changed between requests.
     """
 
     patience = TIMEOUT
 
-    def __init__(self, *, seconds: float = MAX_SECONDS, limit: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        *,
+        seconds: float = MAX_SECONDS,
+        limit: int = MAX_BYTES,
+        login: Login | None = None,
+    ) -> None:
         super().__init__()
-        self.bounds = Bounds(seconds=seconds, limit=limit)
+        self.bounds = Bounds(seconds=seconds, limit=limit, login=login)
         # With an `auth` of its own, requests looks for none in ~/.netrc: a `default` entry there
         # would otherwise go to any host that a row of an archive names.
         self.auth = _no_password
@@ -98,19 +107,32 @@ class Bounds(HTTPAdapter):
 
     Parameters
     ----------
-    seconds, limit
+    seconds, limit, login
         As for `Session`.
     """
 
-    def __init__(self, *, seconds: float, limit: int) -> None:
+    def __init__(self, *, seconds: float, limit: int, login: Login | None = None) -> None:
         super().__init__()
         self.seconds = seconds
         self.limit = limit
+        self.login = login
 
-    def send(self, *args: Any, **options: Any) -> requests.Response:
-        """Send a request; the answer ends in an error where it passes the bounds."""
+    def send(  # type: ignore[override]
+        self, request: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        """Send a request; the answer ends in an error where it passes the bounds.
+
+        A login is added here, where each hop of a redirect passes by itself, and to a copy: what
+        answers and errors remember of the request is without it.
+        """
         end = time.monotonic() + self.seconds
-        answer = super().send(*args, **options)
+        made, options = signed(request, self.login, options)
+        try:
+            answer = super().send(made, **options)
+        except requests.RequestException as err:
+            err.request = request
+            raise
+        answer.request = request
         answer.raw = _Body(answer.raw, end=end, limit=self.limit)
         return answer
 

@@ -286,7 +286,8 @@ def test_names_are_kept_where_adql_can_write_them_quoted(archive):
         (written('<FIELD name="a" datatype="char" arraysize="99999999"/>',
                  '<BINARY><STREAM encoding="base64">AAAA</STREAM></BINARY>'), "within row 1"),
         (written('<FIELD name="a" datatype="double" arraysize="99999999x99999999x99999999"/>',
-                 '<BINARY2><STREAM encoding="base64">AAAA</STREAM></BINARY2>'), "more than 100000 values"),
+                 '<BINARY2><STREAM encoding="base64">AAAA</STREAM></BINARY2>'),
+         "more than 100000 values"),
         (written('<FIELD name="a" datatype="char" arraysize="*"/>',
                  '<BINARY><STREAM encoding="base64">'
                  + base64.b64encode(struct.pack(">I", 2**32 - 1)).decode()

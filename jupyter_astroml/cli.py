@@ -139,13 +139,21 @@ def archive() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="Description of the folder, where it cannot hold an archive.yaml of its own.",
 )
-def archive_serve(folder: Path | None, port: int, config: Path | None) -> None:
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="File with a token; only requests that carry it are answered.",
+)
+def archive_serve(
+    folder: Path | None, port: int, config: Path | None, token_file: Path | None
+) -> None:
     """Publish FOLDER (or the demo sky) as a VO archive until interrupted."""
     from jupyter_astroml.embedded.serve import main as serve
 
     given = [str(folder)] if folder else []
     given += ["--port", str(port)]
     given += ["--config", str(config)] if config else []
+    given += ["--token-file", str(token_file)] if token_file else []
     sys.exit(serve(given))
 
 

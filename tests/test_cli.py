@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import requests
 from astropy.table import Table
 
 from jupyter_astroml import cli
@@ -126,3 +127,26 @@ def test_an_error_says_what_to_do_to_people():
 )
 def test_every_command_explains_itself(command):
     assert "Usage:" in run(*command.split(), "--help")
+
+
+def test_an_archive_with_a_token_answers_only_to_it(tmp_path):
+    secret = tmp_path / "token"
+    secret.write_text("a-token-of-sixteen-letters")
+    secret.chmod(0o600)
+    folder = tmp_path / "published"
+    folder.mkdir()
+    (folder / "things.csv").write_text("id,ra,dec\na,1.0,2.0\n")
+    program = [sys.executable, "-m", "jupyter_astroml", "archive", "serve", str(folder)]
+    serving = subprocess.Popen(
+        [*program, "--token-file", str(secret)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert serving.stdout is not None
+        tap = serving.stdout.readline().strip()
+        tables, token = f"{tap}/tables", {"Authorization": f"Bearer {secret.read_text()}"}
+        assert requests.get(tables, timeout=10).status_code == 401
+        assert requests.get(tables, headers=token, timeout=10).status_code == 200
+    finally:
+        serving.terminate()
+        serving.wait()
+        serving.stdout.close()

@@ -220,7 +220,7 @@ def download(session: Session, url: str) -> tuple[bytes, str]:
                 if not answer.ok:
                     raise ArchiveError(
                         f"The archive answered {answer.status_code} {answer.reason}",
-                        cause=_excerpt(answer),
+                        cause=_excerpt(answer, login=session.bounds.login),
                     )
                 return _body(answer), answer.headers.get("Content-Type", "")
         except InvalidURL as err:
@@ -260,7 +260,7 @@ def pause(attempt: int, asked: str | None) -> float:
     return min(0.2 * 2**attempt, MAX_PAUSE) * (0.5 + random.random())  # noqa: S311 - jitter
 
 
-def _excerpt(answer: requests.Response) -> str:
+def _excerpt(answer: requests.Response, *, login: Login | None) -> str:
     """Return the first words of an error document, without its markup, if it can be read."""
     import re
 
@@ -268,4 +268,5 @@ def _excerpt(answer: requests.Response) -> str:
         text = answer.raw.read(2000, decode_content=True).decode("utf-8", "replace")
     except (HTTPError, OSError):
         return ""
+    text = login.hide(text) if login else text
     return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:300]

@@ -155,6 +155,14 @@ class Login:
         # Without a check of the server's certificate, anybody could stand at that name.
         return _is_loopback(place[1]) or (place[0] == "https" and verify is not False)
 
+    def hide(self, text: str) -> str:
+        """Return text without the secret: some servers repeat in an error what they were sent."""
+        given = [getattr(self.credential, name, "") for name in ("token", "password", "value")]
+        coded = [value.split()[-1] for value in self.credential.headers().values()]
+        for secret in filter(None, [*coded, *given]):
+            text = text.replace(secret, "…")
+        return text
+
 
 def login(entry: Known, *, credential: Credential | None = None, ask: bool = False) -> Login | None:
     """Find the credential for an archive.

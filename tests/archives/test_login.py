@@ -47,6 +47,9 @@ class Witness(BaseHTTPRequestHandler):
     def do_GET(self):
         peer = getattr(self.connection, "getpeercert", dict)()
         self.server.shown.append((self.path, str(self.headers), bool(peer)))
+        if self.path == "/echo":
+            self.send_error(403, explain=f"You sent {self.headers}")
+            return
         self.send_response(302 if self.path in self.server.ways else 200)
         self.send_header("Set-Cookie", "session=jar-of-the-archive")
         if self.path in self.server.ways:
@@ -142,6 +145,18 @@ def test_answers_errors_and_logs_do_not_know_the_secret(two, credential, caplog)
             download(session, f"{ours.url}/loop")
     told = "".join(traceback.format_exception(caught.value)) + repr(caught.value.to_json())
     assert not names_secret(told + caplog.text)
+
+
+@pytest.mark.parametrize("credential", KINDS, ids=lambda c: type(c).__name__)
+def test_an_archive_that_repeats_what_it_was_sent_is_not_quoted_with_the_secret(two, credential):
+    ours, _ = two
+    with (
+        Session(login=ours_only(ours, credential)) as session,
+        pytest.raises(ArchiveError, match=r"403.*You sent") as caught,
+    ):
+        download(session, f"{ours.url}/echo")
+    assert names_secret(ours.shown[0][1])
+    assert not names_secret(str(caught.value))
 
 
 @pytest.mark.parametrize("credential", KINDS, ids=lambda c: type(c).__name__)

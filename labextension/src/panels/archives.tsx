@@ -1,12 +1,11 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
-import { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import { IArchiveInfo } from '../api/types';
 import { ArchivesModel } from '../model/archives';
 import { QueryModel } from '../model/query';
 import { Busy, Problem } from './problem';
+import { Section } from './section';
 import { About, Tree } from './tree';
 
 interface IProps {
@@ -16,38 +15,13 @@ interface IProps {
 }
 
 /** Archives and what can be queried in them. */
-export class ArchivesPanel extends ReactWidget {
+export class ArchivesPanel extends Section {
   constructor(private readonly _props: IProps) {
-    super();
-    this.id = 'jupyter-astroml-archives';
-    this.title.label = _props.trans.__('Archives');
-    this.addClass('jp-AstroML-section');
-    this.addClass('jp-AstroML-archives');
+    super(_props.model, 'archives', _props.trans.__('Archives'));
   }
 
-  render(): JSX.Element {
-    return (
-      <UseSignal signal={this._props.model.changed}>
-        {() => <Archives {...this._props} />}
-      </UseSignal>
-    );
-  }
-
-  protected onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this._look();
-  }
-
-  protected onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this._look();
-  }
-
-  // Nothing is asked of the server before somebody looks.
-  private _look(): void {
-    if (this.isVisible) {
-      void this._props.model.open();
-    }
+  protected content(): JSX.Element {
+    return <Archives {...this._props} />;
   }
 }
 

@@ -1,11 +1,10 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
-import { Message } from '@lumino/messaging';
 import * as React from 'react';
 
 import { IInterval, IMeasure, IModelInfo, INeeds } from '../api/types';
 import { ModelsModel, spelled } from '../model/models';
 import { Busy, Problem } from './problem';
+import { Section } from './section';
 
 interface IProps {
   readonly model: ModelsModel;
@@ -14,38 +13,13 @@ interface IProps {
 }
 
 /** Cards of the models: what each is for, how well it does, and where it fails. */
-export class ModelsPanel extends ReactWidget {
+export class ModelsPanel extends Section {
   constructor(private readonly _props: IProps) {
-    super();
-    this.id = 'jupyter-astroml-models';
-    this.title.label = _props.trans.__('Models');
-    this.addClass('jp-AstroML-section');
-    this.addClass('jp-AstroML-models');
+    super(_props.model, 'models', _props.trans.__('Models'));
   }
 
-  render(): JSX.Element {
-    return (
-      <UseSignal signal={this._props.model.changed}>
-        {() => <Models {...this._props} />}
-      </UseSignal>
-    );
-  }
-
-  protected onAfterAttach(msg: Message): void {
-    super.onAfterAttach(msg);
-    this._look();
-  }
-
-  protected onAfterShow(msg: Message): void {
-    super.onAfterShow(msg);
-    this._look();
-  }
-
-  // Nothing is asked of the server before somebody looks.
-  private _look(): void {
-    if (this.isVisible) {
-      void this._props.model.open();
-    }
+  protected content(): JSX.Element {
+    return <Models {...this._props} />;
   }
 }
 

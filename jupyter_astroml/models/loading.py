@@ -21,7 +21,7 @@ from jupyter_astroml.models.contract import Prepared, prepare
 if TYPE_CHECKING:
     import torch
 
-# Activations of this many cutouts stay in the cache of a CPU core: 64 beat 16, 32, 96, 256 and 1024.
+# Activations of so many cutouts stay in the cache of a CPU core: 64 beat 16, 32, 96 and 1024.
 MICRO_BATCH = 64
 # One light curve already is 18 300 windows.
 MICRO_BATCH_CURVES = 2

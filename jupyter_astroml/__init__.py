@@ -11,12 +11,16 @@ from typing import Any
 # nor bokeh.
 _PUBLIC = {
     "archive": "session",
+    "archives": "session",
     "check": "session",
+    "cite": "session",
     "engine": "session",
     "evaluate": "session",
     "events": "session",
     "explain": "session",
     "fetch": "session",
+    "find": "session",
+    "login": "session",
     "model": "session",
     "models": "session",
     "open_run": "session",

@@ -17,7 +17,8 @@ import numpy as np
 
 from jupyter_astroml.archives.archive import Archive
 from jupyter_astroml.archives.archive import archive as _archive
-from jupyter_astroml.archives.known import DEMO, KNOWN, lookup
+from jupyter_astroml.archives.known import DEMO, Archives, Known, lookup
+from jupyter_astroml.archives.known import archives as _archives
 from jupyter_astroml.archives.rows import references
 from jupyter_astroml.core.errors import DataError, ModelError, RunError, SettingsError
 from jupyter_astroml.core.jobs import Engine, Job
@@ -40,25 +41,85 @@ WINDOW = 1000
 _CHECKED = 64
 
 
-def archives() -> list[dict[str, str]]:
-    """Return the archives that have a name.
+def archives() -> Archives:
+    """Return the archives that can be named: bundled ones, a site's and those of other packages.
 
     Returns
     -------
-    list of dict
-        With ``name``, ``title``, ``url`` and ``description``.
+    Archives
+        Shows itself as a table; each has ``name``, ``title``, ``url``, ``auth`` and more.
     """
-    return [{"name": k.name, "title": k.title, "url": k.url, "description": k.title} for k in KNOWN]
+    return _archives()
 
 
-def archive(name: str = "") -> Archive:
-    """Return an archive by name or by the URL of its TAP service.
+def find(**wanted: Any) -> Archives:
+    """Search the registry of the Virtual Observatory for archives.
+
+    Parameters
+    ----------
+    **wanted
+        ``keywords``, ``waveband``, ``service``: see `jupyter_astroml.archives.registry.find`.
+
+    Returns
+    -------
+    Archives
+        `archive` takes each of them.
+    """
+    from jupyter_astroml.archives.registry import find as search
+
+    return search(**wanted)
+
+
+def login(name: str, *, credential: Any = None) -> Archive:
+    """Return an archive that knows who asks; asks at the keyboard when no credential is found.
+
+    Nothing is kept in this process but in what is returned, and the credential goes to the
+    archive's own hosts only.
 
     Parameters
     ----------
     name : str
+        Name of the archive.
+    credential : Credential, optional
+        Of `jupyter_astroml.archives.login`; by default from the environment, or
+        ``~/.config/jupyter_astroml/credentials.yaml``.
+
+    Raises
+    ------
+    ArchiveError
+        If the name is unknown.
+    SettingsError
+        For a credential that cannot be used, or a file that others may read.
+    """
+    return _archive(name, credential=credential, ask=True)
+
+
+def cite(*used: Any) -> Any:
+    """Say what to cite and whom to thank for results.
+
+    Parameters
+    ----------
+    *used : Table, Run or str
+        Tables of archives, runs, or names of archives and models.
+
+    Returns
+    -------
+    Citations
+        BibTeX and acknowledgements, of every archive and model behind the results.
+    """
+    from jupyter_astroml.archives.cite import cite as say
+
+    return say(*used, cards={entry.name: entry.card for entry in models()})
+
+
+def archive(name: str | Known = "") -> Archive:
+    """Return an archive by name or by the URL of its TAP service.
+
+    Parameters
+    ----------
+    name : str or Known
         Empty takes the archive of the settings, which is the demo sky unless a site or a user chose
-        another.
+        another; what `find` found is fine too.
         The demo sky is simulated; its archive runs on this machine and starts on first use.
 
     Raises
@@ -67,7 +128,7 @@ def archive(name: str = "") -> Archive:
         If the name is unknown.
     """
     name = name or settings().archive
-    if lookup(name).name != DEMO:
+    if not isinstance(name, str) or lookup(name).name != DEMO:
         return _archive(name)
     from jupyter_astroml.embedded.serve import demo
 

@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
@@ -22,9 +22,10 @@ from jupyter_astroml.archives.answer import OverflowedWarning, answered, transla
 from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
 from jupyter_astroml.archives.known import Known, lookup
+from jupyter_astroml.archives.login import Credential, Login, login
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
-from jupyter_astroml.core.errors import QueryError
+from jupyter_astroml.core.errors import ArchiveError, QueryError
 from jupyter_astroml.core.settings import settings
 
 if TYPE_CHECKING:
@@ -77,8 +78,8 @@ class _Session(Session):
     pyvo asks for answers as streams, and does not read all of them to the end.
     """
 
-    def __init__(self) -> None:
-        super().__init__(limit=MAX_BYTES)
+    def __init__(self, login: Login | None) -> None:
+        super().__init__(limit=MAX_BYTES, login=login)
         self._answers: list[requests.Response] = []
 
     def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
@@ -104,13 +105,15 @@ class Archive:
     ----------
     known : Known
         Name, title and URL.
+    login : Login, optional
+        Goes to the archive's own hosts and nowhere else.
     """
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, *, login: Login | None = None) -> None:
         self.name = known.name
         self.title = known.title
         self.url = known.url
-        self._session = _Session()
+        self._session = _Session(login)
         self._columns_seen: dict[str, tuple[str, ...] | None] = {}
 
     def close(self) -> None:
@@ -498,20 +501,29 @@ def _rows_told(progress: Callable[[str], None] | None) -> Callable[[int], None] 
     return tell
 
 
-def archive(name: str, *, url: str = "") -> Archive:
+def archive(
+    name: str | Known, *, url: str = "", credential: Credential | None = None, ask: bool = False
+) -> Archive:
     """Return the archive of this name.
 
     Parameters
     ----------
-    name : str
-        A name of `jupyter_astroml.archives.known.KNOWN`, or the URL of any TAP service.
+    name : str or Known
+        A name of `jupyter_astroml.archives.known.archives`, the URL of any TAP service, or what a
+        search of the registry found.
     url : str, optional
         Address of the service, for an archive that has no fixed one.
+    credential, ask
+        As for `jupyter_astroml.archives.login.login`.
 
     Raises
     ------
     ArchiveError
-        If the name is unknown.
+        If the name is unknown, or there is no TAP service.
     """
-    known = lookup(name)
-    return Archive(Known(known.name, known.title, url) if url else known)
+    known = lookup(name) if isinstance(name, str) else name
+    if url:
+        known = replace(known, url=url)
+    if not known.url:
+        raise ArchiveError(f"{known.title} has no TAP service", remedy="search with service='tap'")
+    return Archive(known, login=login(known, credential=credential, ask=ask))

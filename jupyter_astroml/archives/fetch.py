@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,9 @@ import numpy as np
 from jupyter_astroml.archives.datalink import Links, follow, is_datalink
 from jupyter_astroml.archives.decode import OFF_IMAGE, Image, Series, decode, untrusted
 from jupyter_astroml.archives.http import Session, download
-from jupyter_astroml.core.errors import AstroMLError
+from jupyter_astroml.archives.known import Known, lookup
+from jupyter_astroml.archives.login import Login, login
+from jupyter_astroml.core.errors import ArchiveError, AstroMLError
 from jupyter_astroml.core.records import Cutouts, LightCurves, References
 
 # Connections to one archive at a time: enough to hide the way there, few enough to be polite.
@@ -41,7 +45,8 @@ def fetch(references: References) -> tuple[Cutouts | LightCurves | None, dict[st
     failures : dict of str to str
         Reason by id, for the objects that did not.
     """
-    with Session() as session, ThreadPoolExecutor(PARALLEL) as pool:
+    known = _login(str(references.meta.get("archive", "")), str(references.meta.get("url", "")))
+    with Session(login=known) as session, ThreadPoolExecutor(PARALLEL) as pool:
         places = _places(session, references, pool)
         answers = list(
             pool.map(lambda i: _get(session, places[i], references, i), range(len(references)))
@@ -67,6 +72,20 @@ def fetch(references: References) -> tuple[Cutouts | LightCurves | None, dict[st
         return None, failures
     stack = _cutouts if kind == "cutouts" else _light_curves
     return stack(list(came.values()), references[np.array(list(came))]), failures
+
+
+def _login(name: str, url: str) -> Login | None:
+    """Find the credential of an archive where the data are fetched: it never travels with a job."""
+    entry = _entry(name, url)
+    return login(entry) if entry else None
+
+
+@lru_cache(maxsize=16)
+def _entry(name: str, url: str) -> Known | None:
+    for each in (name, url):
+        with suppress(ArchiveError):
+            return lookup(each)
+    return None
 
 
 @dataclass(frozen=True)

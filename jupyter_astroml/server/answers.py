@@ -55,10 +55,10 @@ def archives() -> tuple[ArchiveInfo, ...]:
 
     return tuple(
         ArchiveInfo(
-            name=each["name"],
-            title=each["title"],
-            url=each["url"],
-            description=each["description"],
+            name=each.name,
+            title=each.title,
+            url=each.url,
+            description=each.note or each.title,
         )
         for each in session.archives()
     )
@@ -79,7 +79,7 @@ def schema(name: str) -> ArchiveSchema:
     """
     from jupyter_astroml import session
 
-    listed = [each["name"] for each in session.archives()]
+    listed = [each.name for each in session.archives()]
     # A page of another site may make a browser ask us, but not make us ask whom it likes.
     if name not in {*listed, settings().archive}:
         raise ArchiveError(

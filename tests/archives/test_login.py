@@ -9,13 +9,17 @@ import traceback
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
+from astropy.io import fits
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from jupyter_astroml.archives.archive import Archive
+from jupyter_astroml.archives.archive import archive as open_archive
+from jupyter_astroml.archives.fetch import fetch
 from jupyter_astroml.archives.http import Session, download
 from jupyter_astroml.archives.known import Known, lookup
 from jupyter_astroml.archives.login import (
@@ -199,14 +203,32 @@ def test_the_embedded_archive_answers_with_its_token_and_refuses_without(tmp_pat
     with serve.start(tmp_path, token=SECRET) as running:
         entry = Known("site", "Site", running.tap)
         adql = "SELECT table_name FROM tap_schema.tables"
-        with Archive(entry) as archive:
-            with pytest.raises(ArchiveError) as refused:
-                archive.query(adql)
-            archive._session.bounds.login = login(entry, credential=Bearer(SECRET))
+        with Archive(entry) as archive, pytest.raises(ArchiveError) as refused:
+            archive.query(adql)
+        with open_archive(running.tap, credential=Bearer(SECRET)) as archive:
             table = archive.query(adql)
             job = archive.query(adql, mode="async")
     assert len(table) == len(job) > 0
     assert not names_secret(repr(table.meta) + repr(job.meta) + str(refused.value) + caplog.text)
+
+
+def test_files_behind_a_token_are_fetched_where_the_token_is_known(tmp_path, monkeypatch):
+    values = np.arange(64.0, dtype=np.float32).reshape(8, 8)
+    fits.PrimaryHDU(values, fits.Header({"BUNIT": "Jy"})).writeto(tmp_path / "a.fits")
+    with serve.start(tmp_path, token=SECRET) as running:
+        with open_archive(running.tap, credential=Bearer(SECRET)) as archive:
+            (name,) = (
+                t.name for s in archive.schema() for t in s.tables if t.name.endswith(".images")
+            )
+            rows = archive.samples(archive.query(f"SELECT * FROM {name}"))
+        # A worker has the references and looks for a credential of its own.
+        nobody, failures = fetch(rows)
+        assert nobody is None
+        assert all("401" in why for why in failures.values())
+        monkeypatch.setenv("ASTROML_TOKEN_127_0_0_1", SECRET)
+        found, failures = fetch(rows)
+    assert failures == {}
+    assert (found.values[0, 0] == values).all()
 
 
 def test_the_argument_comes_before_the_environment_and_that_before_files(home, monkeypatch):

@@ -1,6 +1,7 @@
 """The inspector in a real JupyterLab: taps of a mouse, pixels of a screen."""
 
 import importlib.util
+import re
 from pathlib import Path
 
 import nbformat
@@ -114,7 +115,7 @@ def test_a_tapped_point_shows_its_saliency(open_lab, lab, seen, shot):
     name = f"sim-{row}"
     tap(page, "probability of the label", row)
     expect(selected(page)).to_have_value(name)
-    words = widget(page).get_by_text(f"{name}:")
+    words = widget(page).get_by_text(re.compile(f"^{re.escape(name)}:"))
     expect(words).to_contain_text("half of the attribution", timeout=5_000)
     shot("inspector-galaxies-tapped")
     # Nothing comes from anywhere but our own server.

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -176,6 +176,7 @@ def query(
     from jupyter_astroml import session
 
     rows = session.archive(name).query(adql, mode="async" if as_job else "sync", maxrec=maxrec)
+    _warn_of_simulation(rows.meta["astroml"])
     if out:
         _write(rows, out)
     if as_json:
@@ -300,17 +301,25 @@ def predict(
     from jupyter_astroml import session
 
     rows = session.archive(name).query(adql)
-    made = session.predict(
-        rows,
-        model=model,
-        engine=engine or "",
-        workers=workers,
-        cluster=cluster,
-        block=block,
-        size=None if size is None else size * u.arcsec,
-        run=run,
-        progress=not as_json,
-    )
+    try:
+        made = session.predict(
+            rows,
+            model=model,
+            engine=engine or "",
+            workers=workers,
+            cluster=cluster,
+            block=block,
+            size=None if size is None else size * u.arcsec,
+            run=run,
+            progress=not as_json,
+        )
+    except KeyboardInterrupt:
+        click.echo(
+            "Stopped; what was done is kept. Go on with: jupyter astroml resume "
+            f"{run or 'RUN (jupyter astroml runs lists them)'}",
+            err=True,
+        )
+        raise
     _tell(made, out=out, as_json=as_json)
 
 
@@ -507,6 +516,9 @@ def _tell(run: Any, *, out: Path | None, as_json: bool) -> None:
     """Print the answers of a run, or write them to a file."""
     found = run.predictions(arrays=False)
     table = found.to_table()
+    asked = dict(run.meta.get("query", {}))
+    table.meta["query"] = asked
+    _warn_of_simulation(asked)
     if out:
         _write(table, out)
     if as_json:
@@ -519,13 +531,25 @@ def _tell(run: Any, *, out: Path | None, as_json: bool) -> None:
         click.echo(f"failed: {name}: {why}", err=True)
 
 
+def _warn_of_simulation(about: Mapping[str, Any]) -> None:
+    if about.get("simulated"):
+        click.echo("The demo sky is simulated: nothing of it was ever observed.", err=True)
+
+
 def _write(table: Any, path: Path) -> None:
     """Write a table in the format that the name says."""
     plain = table.copy()
+    for name in plain.colnames:
+        column = plain[name]
+        texts = column.tolist() if column.dtype == object else []
+        if texts and all(text is None or isinstance(text, str) for text in texts):
+            # Texts of any length, as archives send them: FITS wants to know the longest.
+            plain[name] = [text or "" for text in texts]
+            plain[name].description = column.description
+            plain[name].meta = dict(column.meta)
     # Nested provenance fits into JSON, not into FITS cards or VOTable INFOs.
-    plain.meta = {"astroml": json.dumps(dict(table.meta), default=str)}
-    if path.suffix == ".fits":
-        plain.meta = {}
+    told = json.dumps(dict(table.meta), default=str)
+    plain.meta = {"comments": [told]} if path.suffix == ".fits" else {"astroml": told}
     plain.write(path, format=_FORMATS[path.suffix], overwrite=True)
 
 

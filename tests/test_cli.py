@@ -150,3 +150,20 @@ def test_an_archive_with_a_token_answers_only_to_it(tmp_path):
         serving.terminate()
         serving.wait()
         serving.stdout.close()
+
+
+@pytest.mark.parametrize("suffix", ["fits", "vot", "csv", "parquet"])
+def test_texts_of_any_length_are_written_in_every_format(demo_archive, tmp_path, suffix):
+    out = tmp_path / f"stars.{suffix}"
+    run("query", "SELECT TOP 3 id, tmag FROM demo.stars ORDER BY id", "--out", out)
+    formats = {"vot": "votable", "csv": "ascii.csv"}
+    back = Table.read(out, format=formats.get(suffix, suffix))
+    assert len(back) == 3
+    assert str(back["id"][0]).startswith("s")
+
+
+def test_a_file_in_fits_says_where_it_came_from(demo_archive, tmp_path):
+    out = tmp_path / "stars.fits"
+    run("query", "SELECT TOP 1 id FROM demo.stars", "--out", out)
+    told = "".join(Table.read(out).meta["comments"])
+    assert json.loads(told)["astroml"]["simulated"] is True

@@ -6,7 +6,7 @@ import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -21,7 +21,7 @@ from jupyter_astroml.archives.adql import Problem, check
 from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
 from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
-from jupyter_astroml.archives.known import Known, lookup
+from jupyter_astroml.archives.known import DEMO, Known, lookup
 from jupyter_astroml.archives.login import Credential, Login, login
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
@@ -459,13 +459,36 @@ class Archive:
         # pyvo's own calls take no time limit: it stands in the session.
         self._session.patience = (TIMEOUT[0], timeout)
         self._session.bounds.seconds = timeout
-        about = {"archive": self.name, "url": self.url, "adql": adql, "mode": "sync", "job": ""}
+        about = {
+            "archive": self.name,
+            "url": self.url,
+            "simulated": self.name == DEMO,
+            "adql": adql,
+            "mode": "sync",
+            "job": "",
+        }
         if progress:
             progress("EXECUTING")
         with self._session.released(), translated(self.name):
             question = self._service.create_query(adql, **self._options(maxrec, upload))
             answer = self._patiently(question.submit, timeout=timeout)
-            return answered(answer, about=about, progress=_rows_told(progress))
+            try:
+                return answered(answer, about=about, progress=_rows_told(progress))
+            except QueryError as err:
+                raise self._explained(err, adql) from err
+
+    def _explained(self, err: QueryError, adql: str) -> QueryError:
+        """Add to an archive's refusal what we think was meant."""
+        if "tap_schema" in adql.lower():
+            # What `check` asks itself.
+            return err
+        with suppress(ArchiveError, QueryError):
+            found = self.check(adql)
+            if found:
+                return QueryError(
+                    err.what, cause=err.cause, remedy="look at: " + "; ".join(map(str, found))
+                )
+        return err
 
     @staticmethod
     def _patiently(ask: Callable[[], requests.Response], *, timeout: float) -> requests.Response:

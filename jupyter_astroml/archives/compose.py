@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_astroml.core.adql import delimited
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 _NAME = r'(?:[A-Za-z][A-Za-z0-9_]*|"(?:[^"]|"")+")'
 _TABLE = re.compile(rf"{_NAME}(?:\.{_NAME}){{0,2}}")
 _COMPARISONS = ("=", "<>", "<", "<=", ">", ">=", "LIKE")
+# Degrees, or hours and degrees with their letters or colons.
+_COORDINATES = re.compile(r"\s*[\d.+-][\d.:hms°'\"d\s]*[\s,]+[\d.+-][\d.:ms°'\"d\s]*")
 # What an observer asks ObsCore for first (ObsCore 1.1 table 1).
 _OBSERVATION = (
     "obs_publisher_did",
@@ -210,12 +213,19 @@ def _circle(where: Any, radius: Any) -> str:
 
 
 def _place(where: Any) -> Any:
-    """Return a position; names are asked of CDS."""
+    """Return a position; what is no pair of coordinates is a name, and asked of CDS."""
     if not isinstance(where, str):
         return position(where)
     from astropy.coordinates import SkyCoord
     from astropy.coordinates.name_resolve import NameResolveError
 
+    if _COORDINATES.fullmatch(where):
+        # Sixties are hours of right ascension, as everybody writes them; plain numbers degrees.
+        sixties = ":" in where or len(where.replace(",", " ").split()) == 6
+        with suppress(ValueError):
+            return SkyCoord(
+                where.replace(",", " "), unit=("hourangle", "deg") if sixties else "deg"
+            )
     try:
         return SkyCoord.from_name(where)
     except NameResolveError as err:

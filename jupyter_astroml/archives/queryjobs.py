@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 from jupyter_astroml.archives.answer import PIECE, tabled, translated, warn_if_cut
+from jupyter_astroml.archives.bundled import DEMO
 from jupyter_astroml.archives.http import Session
 from jupyter_astroml.core.errors import ArchiveError
 
@@ -143,6 +144,7 @@ class QueryJob:
         about = {
             "archive": self.record.archive,
             "url": self.record.tap,
+            "simulated": self.record.archive == DEMO,
             "adql": self.record.adql,
             "mode": "async",
             "job": self.record.url,

@@ -407,6 +407,11 @@ def _to_parent(kind: str, value: Any) -> None:
 def _to_reader(kind: str, value: Any) -> None:
     if kind == "ready":
         print(f"{value['url']}/tap", flush=True)
+        print(
+            f'Ctrl-C stops it. In a notebook: aml.archive("{value["url"]}/tap").schema()',
+            file=sys.stderr,
+            flush=True,
+        )
     else:
         print(value, file=sys.stderr, flush=True)
 

@@ -51,6 +51,8 @@ class AdqlMagics(Magics):
             # The lines of this file tell a reader of the notebook nothing.
             raise UsageError(str(err)) from None
         shell.user_ns[given.out or "_adql"] = table
+        if given.out:
+            print(f"{len(table)} rows in {given.out}")
         return None if given.out else table
 
 

@@ -56,6 +56,18 @@ def test_a_refused_query_tells_the_archives_own_reason(sky, mode):
         sky.query("SELECT no_such FROM demo.galaxies", mode=mode)
 
 
+def test_a_refusal_says_what_may_have_been_meant(sky):
+    with pytest.raises(QueryError, match="did you mean mag_r"):
+        sky.query("SELECT mag_q FROM demo.galaxies")
+
+
+def test_rows_of_the_demo_sky_say_that_they_are_simulated(demo_archive):
+    with archive("demo", url=demo_archive.tap) as named:
+        assert named.query("SELECT TOP 1 id FROM demo.stars").meta["astroml"]["simulated"]
+        job = named.submit("SELECT TOP 1 id FROM demo.stars")
+        assert job.table().meta["astroml"]["simulated"]
+
+
 def test_a_job_that_takes_too_long_is_left_with_its_address(sky):
     slow = (
         "SELECT COUNT(*) AS n FROM demo.galaxies a, demo.galaxies b, demo.galaxies c, demo.stars d"

@@ -93,3 +93,19 @@ def test_a_frequency_is_a_band_too():
     assert "em_max >= 0.199861" in made
     with pytest.raises(QueryError, match="no band"):
         observations(band=3 * u.kg)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "150.5 -2.25",
+        "150.5, -2.25",
+        "10h02m00s -2d15m00s",
+        "10:02:00 -2:15:00",
+        "10 02 00 -02 15 00",
+    ],
+)
+def test_coordinates_in_a_text_need_no_name_resolver(text):
+    # 10 h 2 min at fifteen degrees an hour are 150.5 degrees.
+    made = select("a.b", position=text, radius=1 * u.deg)
+    assert "CIRCLE(150.5, -2.25, 1)" in made

@@ -114,7 +114,7 @@ class Archive:
         self.title = known.title
         self.url = known.url
         self._session = _Session(login)
-        self._columns_seen: dict[str, tuple[str, ...] | None] = {}
+        self._columns_seen: dict[str, Mapping[str, str]] = {}
 
     def close(self) -> None:
         """Give back the connections; the next question opens new ones."""
@@ -175,12 +175,15 @@ class Archive:
         OverflowedWarning
             If rows are missing.
         """
-        if mode == "async":
-            job = self.submit(adql, maxrec=maxrec, upload=upload)
-            self._session.bounds.seconds = timeout
-            with self._session.released():
-                return job.table(timeout=timeout, progress=progress)
-        table = self._asked(adql, maxrec=maxrec, upload=upload, timeout=timeout, progress=progress)
+        with self._explaining(adql):
+            if mode == "async":
+                job = self.submit(adql, maxrec=maxrec, upload=upload)
+                self._session.bounds.seconds = timeout
+                with self._session.released():
+                    return job.table(timeout=timeout, progress=progress)
+            table = self._asked(
+                adql, maxrec=maxrec, upload=upload, timeout=timeout, progress=progress
+            )
         warn_if_cut(table)
         return table
 
@@ -194,7 +197,8 @@ class Archive:
         rows : int
             Most rows to return.
         """
-        return self._asked(adql, maxrec=rows)
+        with self._explaining(adql):
+            return self._asked(adql, maxrec=rows)
 
     def cone(
         self, table: str, *, position: Any, radius: Any, maxrec: int | None = None, **options: Any
@@ -249,12 +253,7 @@ class Archive:
 
     def _place_columns(self, table: str) -> tuple[str, str]:
         """Find the main right ascension and declination of a table by their UCDs."""
-        adql = select(
-            "tap_schema.columns",
-            columns=["column_name", "ucd"],
-            where=[("table_name", "=", table)],
-        )
-        ucds = {row["column_name"]: row["ucd"].lower() for row in self._rows(adql)}
+        ucds = {name: ucd.lower() for name, ucd in (self._columns(table) or {}).items()}
         found = []
         for axis in ("pos.eq.ra", "pos.eq.dec"):
             named = [name for name, ucd in ucds.items() if ucd.split(";")[0] == axis]
@@ -327,26 +326,28 @@ class Archive:
             empty when nothing was found.
             The archive has the last word: it may know functions and tables that it does not list.
         """
-        return check(adql, columns=self._columns, tables=self._tables)
+        return check(
+            adql,
+            columns=lambda table: None if (found := self._columns(table)) is None else list(found),
+            tables=lambda: self._table_names,
+        )
 
-    def _columns(self, table: str) -> tuple[str, ...] | None:
-        """Return the names of a table's columns, or None if there is no such table."""
+    def _columns(self, table: str) -> Mapping[str, str] | None:
+        """Return the UCD of each column of a table, or None if there is no such table."""
         if table not in self._columns_seen:
             # An unquoted name is written in any case; archives list most of them in lower case.
             for name in dict.fromkeys([table, table.lower(), table.replace('"', "")]):
                 adql = select(
                     "tap_schema.columns",
-                    columns=["column_name"],
+                    columns=["column_name", "ucd"],
                     where=[("table_name", "=", name)],
                 )
-                found = tuple(row["column_name"] for row in self._rows(adql))
+                found = {row["column_name"]: row["ucd"] for row in self._rows(adql)}
                 if found:
+                    # A table that is not there now may be made later.
+                    self._columns_seen[table] = found
                     break
-            self._columns_seen[table] = found or None
-        return self._columns_seen[table]
-
-    def _tables(self) -> list[str]:
-        return self._table_names
+        return self._columns_seen.get(table)
 
     @cached_property
     def _table_names(self) -> list[str]:
@@ -472,23 +473,21 @@ class Archive:
         with self._session.released(), translated(self.name):
             question = self._service.create_query(adql, **self._options(maxrec, upload))
             answer = self._patiently(question.submit, timeout=timeout)
-            try:
-                return answered(answer, about=about, progress=_rows_told(progress))
-            except QueryError as err:
-                raise self._explained(err, adql) from err
+            return answered(answer, about=about, progress=_rows_told(progress))
 
-    def _explained(self, err: QueryError, adql: str) -> QueryError:
+    @contextmanager
+    def _explaining(self, adql: str) -> Iterator[None]:
         """Add to an archive's refusal what we think was meant."""
-        if "tap_schema" in adql.lower():
-            # What `check` asks itself.
-            return err
-        with suppress(ArchiveError, QueryError):
-            found = self.check(adql)
-            if found:
-                return QueryError(
-                    err.what, cause=err.cause, remedy="look at: " + "; ".join(map(str, found))
-                )
-        return err
+        try:
+            yield
+        except QueryError as err:
+            # What `check` asks itself is not looked through again.
+            own = "tap_schema" in adql.lower() or not err.cause
+            with suppress(ArchiveError, QueryError):
+                found = [] if own else self.check(adql)
+                if found:
+                    err.remedy = "look at: " + "; ".join(map(str, found))
+            raise
 
     @staticmethod
     def _patiently(ask: Callable[[], requests.Response], *, timeout: float) -> requests.Response:

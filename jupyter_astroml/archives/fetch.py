@@ -45,8 +45,10 @@ def fetch(references: References) -> tuple[Cutouts | LightCurves | None, dict[st
     failures : dict of str to str
         Reason by id, for the objects that did not.
     """
-    known = _login(str(references.meta.get("archive", "")), str(references.meta.get("url", "")))
-    with Session(login=known) as session, ThreadPoolExecutor(PARALLEL) as pool:
+    credential = _login(
+        str(references.meta.get("archive", "")), str(references.meta.get("url", ""))
+    )
+    with Session(login=credential) as session, ThreadPoolExecutor(PARALLEL) as pool:
         places = _places(session, references, pool)
         answers = list(
             pool.map(lambda i: _get(session, places[i], references, i), range(len(references)))

@@ -56,9 +56,10 @@ def test_a_refused_query_tells_the_archives_own_reason(sky, mode):
         sky.query("SELECT no_such FROM demo.galaxies", mode=mode)
 
 
-def test_a_refusal_says_what_may_have_been_meant(sky):
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_refusal_says_what_may_have_been_meant(sky, mode):
     with pytest.raises(QueryError, match="did you mean mag_r"):
-        sky.query("SELECT mag_q FROM demo.galaxies")
+        sky.query("SELECT mag_q FROM demo.galaxies", mode=mode)
 
 
 def test_rows_of_the_demo_sky_say_that_they_are_simulated(demo_archive):

@@ -223,7 +223,7 @@ def test_a_notebook_keeps_its_number_of_torch_threads(job, pixels, monkeypatch):
 def timed(job: Job, data: References) -> Predictions:
     import time
 
-    time.sleep(0.05 + 0.01 * len(data))
+    time.sleep(0.3 + 0.01 * len(data))
     return Predictions(ids=data.ids, status=np.full(len(data), "ok"), columns={})
 
 
@@ -237,8 +237,9 @@ def test_the_block_size_fits_the_time_that_an_object_takes(references):
     job = Job("predict", NAME, "")
     found = fit_block_size(Here(timed), job, many, seconds=0.4)
     # 0.4 s are 40 objects of 10 ms, whatever each block costs beside; a micro-batch is 64.
+    # With the 0.3 s of each block in it, an object would seem to take 22 ms or more.
     # A busy machine may stretch each time, so the bounds are wide.
-    assert 0.005 < found.seconds_per_object < 0.02
+    assert 0.005 < found.seconds_per_object < 0.018
     assert 20 <= found.objects <= 64
     assert fit_block_size(Here(timed), job, many, seconds=0.1).objects < found.objects
     assert 1 <= fit_block_size(Here(timed), job, many[:3]).objects <= 3

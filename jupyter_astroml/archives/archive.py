@@ -19,6 +19,7 @@ import requests
 
 from jupyter_astroml.archives.adql import Problem, check
 from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
+from jupyter_astroml.archives.completion import Completions, complete
 from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
 from jupyter_astroml.archives.known import DEMO, Known, lookup
@@ -332,8 +333,27 @@ class Archive:
             tables=lambda: self._table_names,
         )
 
+    def complete(self, adql: str, at: int) -> Completions:
+        """Return what could be written at a place of an unfinished query.
+
+        Parameters
+        ----------
+        adql : str
+            As far as it is written.
+        at : int
+            Characters before the cursor.
+
+        Returns
+        -------
+        Completions
+            See `jupyter_astroml.archives.completion.complete`; the first call reads the schema.
+        """
+        return complete(adql, at, schemas=self.schema())
+
     def _columns(self, table: str) -> Mapping[str, str] | None:
         """Return the UCD of each column of a table, or None if there is no such table."""
+        if "_schema" in self.__dict__:
+            return self._ucds.get(table.replace('"', "").lower())
         if table not in self._columns_seen:
             # An unquoted name is written in any case; archives list most of them in lower case.
             for name in dict.fromkeys([table, table.lower(), table.replace('"', "")]):
@@ -348,6 +368,15 @@ class Archive:
                     self._columns_seen[table] = found
                     break
         return self._columns_seen.get(table)
+
+    @cached_property
+    def _ucds(self) -> dict[str, dict[str, str]]:
+        """The same for all tables, by their names without quotes in lower case."""
+        return {
+            table.name.replace('"', "").lower(): {c.name: c.ucd for c in table.columns}
+            for schema in self._schema
+            for table in schema.tables
+        }
 
     @cached_property
     def _table_names(self) -> list[str]:

@@ -32,6 +32,62 @@ RESERVED = frozenset(
     """.split()  # noqa: SIM905
 )
 
+# What a query is made of, in the order in which people need it (ADQL 2.1 sections 2.2 and 3).
+KEYWORDS = tuple(
+    """
+    SELECT FROM WHERE AND OR NOT ORDER GROUP BY TOP DISTINCT AS JOIN ON IN BETWEEN LIKE IS NULL
+    HAVING INNER LEFT RIGHT FULL OUTER CROSS NATURAL USING ASC DESC CASE WHEN THEN ELSE END EXISTS
+    UNION ALL INTERSECT EXCEPT OFFSET WITH CAST ILIKE
+    """.split()  # noqa: SIM905
+)
+
+# Functions and their arguments (ADQL 2.1 sections 2.3, 4.2 and 4.3): angles in degrees.
+FUNCTIONS = {
+    "CONTAINS": "(region, region) → 1 or 0",
+    "POINT": "(longitude, latitude)",
+    "CIRCLE": "(longitude, latitude, radius)",
+    "POLYGON": "(longitude, latitude, …)",
+    "BOX": "(longitude, latitude, width, height)",
+    "DISTANCE": "(point, point)",
+    "INTERSECTS": "(region, region) → 1 or 0",
+    "CENTROID": "(region)",
+    "AREA": "(region)",
+    "COORD1": "(point)",
+    "COORD2": "(point)",
+    "COUNT": "(*)",
+    "AVG": "(x)",
+    "MIN": "(x)",
+    "MAX": "(x)",
+    "SUM": "(x)",
+    "ABS": "(x)",
+    "ROUND": "(x, decimals)",
+    "TRUNCATE": "(x, decimals)",
+    "FLOOR": "(x)",
+    "CEILING": "(x)",
+    "MOD": "(x, y)",
+    "POWER": "(x, y)",
+    "SQRT": "(x)",
+    "EXP": "(x)",
+    "LOG": "(x), natural",
+    "LOG10": "(x)",
+    "SIN": "(radians)",
+    "COS": "(radians)",
+    "TAN": "(radians)",
+    "COT": "(radians)",
+    "ASIN": "(x)",
+    "ACOS": "(x)",
+    "ATAN": "(x)",
+    "ATAN2": "(y, x)",
+    "DEGREES": "(radians)",
+    "RADIANS": "(degrees)",
+    "PI": "()",
+    "RAND": "(seed)",
+    "COALESCE": "(x, …)",
+    "LOWER": "(text)",
+    "UPPER": "(text)",
+    "IN_UNIT": "(x, 'unit')",
+}
+
 _REGULAR = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from jupyter_astroml.core.errors import DataError
@@ -15,8 +16,8 @@ def angle(value: Any, unit: str, *, name: str) -> float:
 
     Parameters
     ----------
-    value : Quantity, angle
-        What the user gave.
+    value : Quantity, angle, or str
+        What the user gave, such as ``2 * u.arcmin`` or ``"2 arcmin"``.
     unit : str
         Any angular unit that astropy can parse.
     name : str
@@ -29,10 +30,14 @@ def angle(value: Any, unit: str, *, name: str) -> float:
     """
     from astropy import units as u
 
+    if isinstance(value, str):
+        with suppress(TypeError, ValueError):
+            read = u.Quantity(value)
+            value = read if read.unit != u.one else value
     if not isinstance(value, u.Quantity):
         raise DataError(
             f"'{name}' is {value!r}, a number without a unit",
-            remedy=f"write for example {name}=30*u.arcsec (from astropy import units as u)",
+            remedy=f"write for example {name}='30 arcsec' or {name}=30*u.arcsec",
         )
     try:
         return float(value.to_value(unit))

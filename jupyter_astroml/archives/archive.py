@@ -93,8 +93,15 @@ class _Session(Session):
         try:
             yield
         finally:
-            while self._answers:
-                self._answers.pop().close()
+            self._release()
+
+    def close(self) -> None:
+        self._release()
+        super().close()
+
+    def _release(self) -> None:
+        while self._answers:
+            self._answers.pop().close()
 
 
 class Archive:
@@ -455,7 +462,8 @@ class Archive:
         from pyvo.dal import DALServiceError
 
         try:
-            formats = self._service.get_tap_capability().outputformats
+            with self._session.released():
+                formats = self._service.get_tap_capability().outputformats
         except (DALServiceError, OSError, AttributeError, StopIteration):
             return ""
         for each in formats:

@@ -117,6 +117,13 @@ class Bounds(HTTPAdapter):
         self.limit = limit
         self.login = login
 
+    def close(self) -> None:
+        """Close all connections now; urllib3 leaves that to the collector while answers live."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it is no dict, and not iterable
+                manager.pools[key].close()
+        super().close()
+
     def send(  # type: ignore[override]
         self, request: requests.PreparedRequest, **options: Any
     ) -> requests.Response:

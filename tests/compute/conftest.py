@@ -1,8 +1,5 @@
 from __future__ import annotations
 
-import gc
-import warnings
-
 import compute_performs as performs
 import pytest
 
@@ -17,18 +14,6 @@ def cluster_engine():
     """One engine on two worker processes for all tests; dead workers are replaced."""
     with Dask(performs.answers, workers=2) as engine:
         yield engine
-
-
-@pytest.fixture(autouse=True, scope="module")
-def sockets_that_dask_dropped():
-    """Let go of what Dask held when its peer was killed in the middle of a TLS handshake.
-
-    Found later by the collector, it would be blamed on whichever test runs then.
-    """
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
 
 
 @pytest.fixture

@@ -11,19 +11,6 @@ from jupyter_astroml.embedded.engine import Database
 from jupyter_astroml.embedded.tables import Column
 
 
-def pytest_collection_modifyitems(items):
-    """Overlook sockets that pyvo leaves to the garbage collector.
-
-    It streams results and drops the response before its end, so that the socket is found open
-    during some later test. The archive opens no connection of its own.
-    """
-    here = Path(__file__).parent
-    mark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(mark)
-
-
 @pytest.fixture(scope="session")
 def catalogue() -> dict:
     """Positions and brightnesses of 2000 made-up sources, some across right ascension 0."""

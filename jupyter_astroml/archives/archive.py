@@ -7,7 +7,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import count
@@ -26,6 +26,7 @@ from jupyter_astroml.archives.known import DEMO, Known, lookup
 from jupyter_astroml.archives.login import Credential, Login, login
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
+from jupyter_astroml.archives.schema import Schema, TapSchema
 from jupyter_astroml.core.errors import ArchiveError, QueryError
 from jupyter_astroml.core.settings import settings
 
@@ -42,35 +43,6 @@ MAX_BYTES = 2**30
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
 # Rows are told at least so many seconds apart.
 _TOLD = 0.5
-
-
-@dataclass(frozen=True)
-class ColumnInfo:
-    """A column of a table, as TAP_SCHEMA describes it (TAP 1.1 section 4)."""
-
-    name: str
-    datatype: str
-    unit: str
-    ucd: str
-    description: str
-
-
-@dataclass(frozen=True)
-class TableInfo:
-    """A table and its columns."""
-
-    name: str
-    description: str
-    columns: tuple[ColumnInfo, ...]
-
-
-@dataclass(frozen=True)
-class Schema:
-    """A schema and its tables."""
-
-    name: str
-    description: str
-    tables: tuple[TableInfo, ...]
 
 
 class _Session(Session):
@@ -122,7 +94,7 @@ class Archive:
         self.title = known.title
         self.url = known.url
         self._session = _Session(login)
-        self._columns_seen: dict[str, Mapping[str, str]] = {}
+        self._described = TapSchema(self._described_in)
 
     def close(self) -> None:
         """Give back the connections; the next question opens new ones."""
@@ -237,7 +209,7 @@ class Archive:
             As `query`; or if the table has no position.
         """
         if not {"ra", "dec"} <= set(options):
-            options["ra"], options["dec"] = self._place_columns(table)
+            options["ra"], options["dec"] = self._described.place_columns(table)
         adql = select(table, position=position, radius=radius, **options)
         return self.query(adql, maxrec=maxrec)
 
@@ -258,22 +230,6 @@ class Archive:
             `samples` takes it; ``meta["astroml"]["adql"]`` is the query that was made.
         """
         return self.query(observations(**options), maxrec=maxrec)
-
-    def _place_columns(self, table: str) -> tuple[str, str]:
-        """Find the main right ascension and declination of a table by their UCDs."""
-        ucds = {name: ucd.lower() for name, ucd in (self._columns(table) or {}).items()}
-        found = []
-        for axis in ("pos.eq.ra", "pos.eq.dec"):
-            named = [name for name, ucd in ucds.items() if ucd.split(";")[0] == axis]
-            main = [name for name in named if "meta.main" in ucds[name]]
-            found += (main or named)[:1]
-        if len(found) != 2:
-            raise QueryError(
-                f"The table {table} of {self.name} has no known columns of position",
-                cause="" if ucds else "TAP_SCHEMA does not list it",
-                remedy="name them: cone(…, ra='…', dec='…')",
-            )
-        return found[0], found[1]
 
     def submit(
         self,
@@ -336,8 +292,8 @@ class Archive:
         """
         return check(
             adql,
-            columns=lambda table: None if (found := self._columns(table)) is None else list(found),
-            tables=lambda: self._table_names,
+            columns=self._described.columns,
+            tables=lambda: self._described.table_names,
         )
 
     def complete(self, adql: str, at: int) -> Completions:
@@ -357,39 +313,6 @@ class Archive:
         """
         return complete(adql, at, schemas=self.schema())
 
-    def _columns(self, table: str) -> Mapping[str, str] | None:
-        """Return the UCD of each column of a table, or None if there is no such table."""
-        if "_schema" in self.__dict__:
-            return self._ucds.get(table.replace('"', "").lower())
-        if table not in self._columns_seen:
-            # An unquoted name is written in any case; archives list most of them in lower case.
-            for name in dict.fromkeys([table, table.lower(), table.replace('"', "")]):
-                adql = select(
-                    "tap_schema.columns",
-                    columns=["column_name", "ucd"],
-                    where=[("table_name", "=", name)],
-                )
-                found = {row["column_name"]: row["ucd"] for row in self._rows(adql)}
-                if found:
-                    # A table that is not there now may be made later.
-                    self._columns_seen[table] = found
-                    break
-        return self._columns_seen.get(table)
-
-    @cached_property
-    def _ucds(self) -> dict[str, dict[str, str]]:
-        """The same for all tables, by their names without quotes in lower case."""
-        return {
-            table.name.replace('"', "").lower(): {c.name: c.ucd for c in table.columns}
-            for schema in self._schema
-            for table in schema.tables
-        }
-
-    @cached_property
-    def _table_names(self) -> list[str]:
-        rows = self._rows("SELECT table_name FROM tap_schema.tables")
-        return [row["table_name"] for row in rows]
-
     def samples(self, rows: Table, **options: Any) -> References:
         """Turn rows into references to their data; nothing is fetched yet.
 
@@ -405,50 +328,13 @@ class Archive:
         ArchiveError
             If the archive does not answer.
         """
-        return self._schema
+        return self._described.schemas
 
-    @cached_property
-    def _schema(self) -> tuple[Schema, ...]:
-        schemas = self._rows("SELECT schema_name, description FROM tap_schema.schemas")
-        tables = self._rows("SELECT schema_name, table_name, description FROM tap_schema.tables")
-        columns = self._rows(
-            "SELECT table_name, column_name, datatype, unit, ucd, description "
-            "FROM tap_schema.columns"
-        )
-        of_table: dict[str, list[ColumnInfo]] = {}
-        for row in columns:
-            of_table.setdefault(row["table_name"], []).append(
-                ColumnInfo(
-                    name=row["column_name"],
-                    datatype=row["datatype"],
-                    unit=row["unit"],
-                    ucd=row["ucd"],
-                    description=row["description"],
-                )
-            )
-        of_schema: dict[str, list[TableInfo]] = {}
-        for row in tables:
-            name = row["table_name"]
-            of_schema.setdefault(row["schema_name"], []).append(
-                TableInfo(name, row["description"], tuple(of_table.get(name, ())))
-            )
-        return tuple(
-            Schema(s["schema_name"], s["description"], tuple(of_schema.get(s["schema_name"], ())))
-            for s in schemas
-        )
-
-    def _rows(self, adql: str) -> list[Mapping[str, str]]:
-        """Ask for texts only; nulls become empty."""
+    def _described_in(self, adql: str) -> Table:
+        """Ask TAP_SCHEMA, where a cut answer is better than none."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", OverflowedWarning)
-            table = self.query(adql, maxrec=1_000_000)
-        texts = {
-            name.lower(): ["" if value is None else str(value) for value in table[name].tolist()]
-            for name in table.colnames
-        }
-        return [
-            dict(zip(texts, values, strict=True)) for values in zip(*texts.values(), strict=True)
-        ]
+            return self.query(adql, maxrec=1_000_000)
 
     @cached_property
     def _service(self) -> TAPService:

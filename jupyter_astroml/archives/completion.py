@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from jupyter_astroml.core.adql import FUNCTIONS, KEYWORDS
 
 if TYPE_CHECKING:
-    from jupyter_astroml.archives.archive import ColumnInfo, Schema, TableInfo
+    from jupyter_astroml.archives.schema import ColumnInfo, Schema, TableInfo
 
 Kind = Literal["column", "table", "schema", "alias", "function", "keyword"]
 

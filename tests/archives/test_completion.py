@@ -1,7 +1,8 @@
 import pytest
 
-from jupyter_astroml.archives.archive import ColumnInfo, Schema, TableInfo, archive
+from jupyter_astroml.archives.archive import archive
 from jupyter_astroml.archives.completion import MOST, complete
+from jupyter_astroml.archives.schema import ColumnInfo, Schema, TableInfo
 
 
 def column(name: str, unit: str = "") -> ColumnInfo:

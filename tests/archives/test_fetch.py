@@ -6,7 +6,7 @@ from astropy.io import fits
 from astropy.wcs import WCS
 from serving import DATALINK, curve, image, links, put, references, serving, written
 
-from jupyter_astroml.archives import fetch as module
+from jupyter_astroml.archives import stack as module
 from jupyter_astroml.archives.fetch import fetch
 
 

@@ -90,6 +90,8 @@ class TapSchema:
     @cached_property
     def table_names(self) -> list[str]:
         """Names of all tables, which cost less than what they hold."""
+        if "schemas" in self.__dict__:
+            return [table.name for schema in self.schemas for table in schema.tables]
         rows = self._rows("SELECT table_name FROM tap_schema.tables")
         return [row["table_name"] for row in rows]
 

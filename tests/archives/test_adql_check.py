@@ -77,3 +77,15 @@ def test_an_archive_checks_against_its_own_tables(demo_archive):
         assert "id" in found.nearest
         (found,) = sky.check("SELECT id FROM demo.galaxie")
         assert found.nearest[0] == "demo.galaxies"
+
+
+def test_a_check_asks_nothing_once_the_schema_is_known(demo_archive):
+    with archive(demo_archive.tap) as sky:
+        sky.schema()
+        asked = []
+        sky._session.hooks["response"].append(lambda answer, **_: asked.append(answer.url))
+        assert sky.check("SELECT id FROM DEMO.Galaxies") == []
+        (table,) = sky.check("SELECT id FROM demo.galaxie")
+        (column,) = sky.check("SELECT idd FROM demo.galaxies")
+    assert (table.nearest[0], column.nearest[0]) == ("demo.galaxies", "id")
+    assert asked == []

@@ -208,9 +208,7 @@ class Archive:
         QueryError, ArchiveError
             As `query`; or if the table has no position.
         """
-        if not {"ra", "dec"} <= set(options):
-            options["ra"], options["dec"] = self._described.place_columns(table)
-        adql = select(table, position=position, radius=radius, **options)
+        adql = self.compose(table, position=position, radius=radius, **options)
         return self.query(adql, maxrec=maxrec)
 
     def observations(self, *, maxrec: int | None = None, **options: Any) -> Table:
@@ -295,6 +293,32 @@ class Archive:
             columns=self._described.columns,
             tables=lambda: self._described.table_names,
         )
+
+    def compose(self, table: str, *, position: Any = None, **options: Any) -> str:
+        """Write a query of one table, to be looked at before it is sent.
+
+        Parameters
+        ----------
+        table : str
+            With its schema.
+        position : SkyCoord or str, optional
+            Centre of a cone; the columns of right ascension and declination are found by UCDs.
+        **options
+            ``columns``, ``where``, ``radius``, ``order``, ``top``, and ``ra``, ``dec`` where the
+            archive does not say which they are: see `jupyter_astroml.archives.compose.select`.
+
+        Returns
+        -------
+        str
+            ADQL.
+
+        Examples
+        --------
+        >>> archive.compose("demo.galaxies", where=[("mag_r", "<", 17)], top=5)  # doctest: +SKIP
+        """
+        if position is not None and not {"ra", "dec"} <= set(options):
+            options["ra"], options["dec"] = self._described.place_columns(table)
+        return select(table, position=position, **options)
 
     def complete(self, adql: str, at: int) -> Completions:
         """Return what could be written at a place of an unfinished query.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +13,15 @@ from jupyter_astroml.server.shapes import (
     ArchiveInfo,
     ArchiveSchema,
     Column,
+    Completion,
+    Completions,
+    Composed,
+    Draft,
+    Form,
     Interval,
     Measure,
+    Mistake,
+    Mistakes,
     ModelDetail,
     ModelInfo,
     Needs,
@@ -23,6 +31,7 @@ from jupyter_astroml.server.shapes import (
 )
 
 if TYPE_CHECKING:
+    from jupyter_astroml.archives.archive import Archive
     from jupyter_astroml.models.cards import Card
 
 # A schema of thousands of tables takes an archive many seconds, and seldom changes.
@@ -77,6 +86,11 @@ def schema(name: str) -> ArchiveSchema:
     ArchiveError
         If it is neither listed nor the archive of the settings, or does not answer.
     """
+    return _schema(_open(name))
+
+
+def _open(name: str) -> Archive:
+    """Return a listed archive whose schema is known."""
     from jupyter_astroml import session
 
     listed = [each.name for each in session.archives()]
@@ -86,16 +100,26 @@ def schema(name: str) -> ArchiveSchema:
             f"The panel lists no archive {name!r}", remedy=f"use {', '.join(listed)}"
         )
     found = session.archive(name)
-    return _schema(name, found.url, int(time.time() // _SCHEMA_SECONDS))
+    return _opened(name, found.url, int(time.time() // _SCHEMA_SECONDS))
 
 
 @lru_cache(maxsize=32)
-def _schema(name: str, url: str, period: int) -> ArchiveSchema:
-    """Ask once in a period; the demo archive has another URL after each start."""
+def _opened(name: str, url: str, period: int) -> Archive:
+    """Read an archive's schema once in a period; the demo has another URL after each start.
+
+    Nothing else is asked of the archive, so that several threads may look things up in it.
+    """
     from jupyter_astroml import session
 
+    with session.archive(name) as found:
+        found.schema()
+    return found
+
+
+@lru_cache(maxsize=32)
+def _schema(archive: Archive) -> ArchiveSchema:
     return ArchiveSchema(
-        archive=name,
+        archive=archive.name,
         schemas=tuple(
             Schema(
                 name=each.name,
@@ -109,9 +133,59 @@ def _schema(name: str, url: str, period: int) -> ArchiveSchema:
                     for table in each.tables
                 ),
             )
-            for each in session.archive(name).schema()
+            for each in archive.schema()
         ),
     )
+
+
+def check(name: str, *, given: Draft) -> Mistakes:
+    """Look for mistakes in a query, without sending it; errors as `schema`."""
+    return Mistakes(
+        tuple(
+            Mistake(each.what, each.line, each.column, each.nearest)
+            for each in _open(name).check(given.adql)
+        )
+    )
+
+
+def complete(name: str, *, given: Draft) -> Completions:
+    """Say what could be written where the cursor is; errors as `schema`."""
+    found = _open(name).complete(given.adql, given.at)
+    return Completions(
+        found.start,
+        tuple(Completion(each.text, each.kind, each.detail, each.info) for each in found.options),
+    )
+
+
+def compose(name: str, *, given: Form) -> Composed:
+    """Write the query of a form.
+
+    Raises
+    ------
+    QueryError, DataError
+        For what cannot stand in a query; and errors as `schema`.
+    """
+    place: dict[str, Any] = {}
+    if given.position.strip():
+        place = {"position": given.position, "radius": given.radius or "1 arcmin"}
+    return Composed(
+        _open(name).compose(
+            given.table,
+            columns=given.columns or ("*",),
+            where=[(c.column, c.comparison, _value(c.value)) for c in given.conditions],
+            order=given.order,
+            top=given.top or None,
+            **place,
+        )
+    )
+
+
+def _value(text: str) -> float | int | str:
+    """Return the number that somebody typed, else the text."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def models() -> tuple[ModelInfo, ...]:

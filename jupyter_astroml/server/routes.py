@@ -21,7 +21,8 @@ from tornado.web import HTTPError, StaticFileHandler, authenticated
 
 from jupyter_astroml.core.errors import AstroMLError
 from jupyter_astroml.server import answers
-from jupyter_astroml.server.shapes import Problem
+from jupyter_astroml.server.bodies import read
+from jupyter_astroml.server.shapes import Draft, Form, Problem
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ NAME = "jupyter-astroml"
 # What jupyter_bokeh and the tables of the inspector need; nothing else of bokeh is served.
 BOKEHJS = ("bokeh.min.js", "bokeh-widgets.min.js", "bokeh-tables.min.js")
 # An archive is another server, so its failure is a bad gateway; a model is looked up by its name.
-STATUS_OF = {"archive": 502, "query": 502, "model": 404}
+STATUS_OF = {"archive": 502, "query": 400, "data": 400, "model": 404}
 
 
 def problem(error: BaseException | None, *, status: int) -> Problem:
@@ -117,6 +118,22 @@ class Answer(Problems, APIHandler):
         self.finish(json.dumps(plain, allow_nan=False))
 
 
+class AnswerToBody(Problems, APIHandler):
+    """Answers one function of `jupyter_astroml.server.answers` that takes a record, too."""
+
+    def initialize(self, ask: Callable[..., Any], kind: type) -> None:
+        """Remember which question this address asks, and what it takes."""
+        self.ask, self.kind = ask, kind
+
+    @authenticated
+    @authorized
+    async def post(self, *parts: str) -> None:
+        """Ask, and answer in JSON."""
+        given: object = read(self.kind, self.request.body)
+        found = await off_loop(partial(self.ask, *parts, given=given))
+        self.finish(json.dumps(asdict(found), allow_nan=False))
+
+
 class StatusAnswer(Problems, APIHandler):
     """Answers who is asking, too."""
 
@@ -186,6 +203,14 @@ def routes(base_url: str) -> list[tuple[Any, ...]]:
         (at("status"), StatusAnswer),
         (at("archives"), Answer, {"ask": answers.archives}),
         (at("archives", part, "schema"), Answer, {"ask": answers.schema}),
+        *(
+            (at("archives", part, name), AnswerToBody, {"ask": ask, "kind": kind})
+            for name, ask, kind in (
+                ("check", answers.check, Draft),
+                ("complete", answers.complete, Draft),
+                ("compose", answers.compose, Form),
+            )
+        ),
         (at("models"), Answer, {"ask": answers.models}),
         (at("models", part), Answer, {"ask": answers.model}),
         (

@@ -1,4 +1,4 @@
-"""What the routes answer: plain records, from which the TypeScript types are generated.
+"""What the routes take and answer: plain records, from which the TypeScript types are generated.
 
 Texts that come from archives and cards are passed on as they are, never as HTML: the panel draws
 them as text.
@@ -88,6 +88,78 @@ class ArchiveSchema:
 
 
 @dataclass(frozen=True, slots=True)
+class Draft:
+    """A query that is being written, and the number of characters before the cursor."""
+
+    adql: str
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """What is probably wrong in a query; line and column from 1, or 0 where nobody knows."""
+
+    what: str
+    line: int
+    column: int
+    nearest: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistakes:
+    """All that a look through a query found."""
+
+    found: tuple[Mistake, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One thing that could be written where the cursor is."""
+
+    text: str
+    kind: str
+    detail: str
+    info: str
+
+
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """What could be written instead of all from `start` to the cursor, in characters."""
+
+    start: int
+    options: tuple[Completion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A comparison of a column in a form; a value that reads as a number is one."""
+
+    column: str
+    comparison: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What was filled in to make a query; empty texts are left out, and `top` where it is 0."""
+
+    table: str
+    columns: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    position: str
+    radius: str
+    order: str
+    top: int
+
+
+@dataclass(frozen=True, slots=True)
+class Composed:
+    """The query that a form makes."""
+
+    adql: str
+
+
+@dataclass(frozen=True, slots=True)
 class Measure:
     """The main metric of a model, with its interval and the baseline on the same objects."""
 
@@ -164,4 +236,16 @@ class ModelDetail:
     digest: str
 
 
-ANSWERS = (Problem, Status, ArchiveInfo, ArchiveSchema, ModelInfo, ModelDetail)
+ANSWERS = (
+    Problem,
+    Status,
+    ArchiveInfo,
+    ArchiveSchema,
+    Draft,
+    Mistakes,
+    Completions,
+    Form,
+    Composed,
+    ModelInfo,
+    ModelDetail,
+)

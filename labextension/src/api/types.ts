@@ -54,6 +54,62 @@ export interface IArchiveSchema {
   readonly schemas: ReadonlyArray<ISchema>;
 }
 
+/** A query that is being written, and the number of characters before the cursor. */
+export interface IDraft {
+  readonly adql: string;
+  readonly at: number;
+}
+
+/** What is probably wrong in a query; line and column from 1, or 0 where nobody knows. */
+export interface IMistake {
+  readonly what: string;
+  readonly line: number;
+  readonly column: number;
+  readonly nearest: ReadonlyArray<string>;
+}
+
+/** All that a look through a query found. */
+export interface IMistakes {
+  readonly found: ReadonlyArray<IMistake>;
+}
+
+/** One thing that could be written where the cursor is. */
+export interface ICompletion {
+  readonly text: string;
+  readonly kind: string;
+  readonly detail: string;
+  readonly info: string;
+}
+
+/** What could be written instead of all from `start` to the cursor, in characters. */
+export interface ICompletions {
+  readonly start: number;
+  readonly options: ReadonlyArray<ICompletion>;
+}
+
+/** A comparison of a column in a form; a value that reads as a number is one. */
+export interface ICondition {
+  readonly column: string;
+  readonly comparison: string;
+  readonly value: string;
+}
+
+/** What was filled in to make a query; empty texts are left out, and `top` where it is 0. */
+export interface IForm {
+  readonly table: string;
+  readonly columns: ReadonlyArray<string>;
+  readonly conditions: ReadonlyArray<ICondition>;
+  readonly position: string;
+  readonly radius: string;
+  readonly order: string;
+  readonly top: number;
+}
+
+/** The query that a form makes. */
+export interface IComposed {
+  readonly adql: string;
+}
+
 /** The main metric of a model, with its interval and the baseline on the same objects. */
 export interface IMeasure {
   readonly name: string;

@@ -21,6 +21,7 @@ _PUBLIC = {
     "fetch": "session",
     "find": "session",
     "login": "session",
+    "logout": "session",
     "model": "session",
     "models": "session",
     "open_run": "session",

@@ -73,16 +73,17 @@ def find(**wanted: Any) -> Archives:
 def login(name: str, *, credential: Any = None) -> Archive:
     """Return an archive that knows who asks; asks at the keyboard when no credential is found.
 
-    Nothing is kept in this process but in what is returned, and the credential goes to the
-    archive's own hosts only.
+    What is returned says how one is logged in and until when.
+    The credential goes to the archive's own hosts only; one that was asked for is known to the rest
+    of this process too, and to no other: `logout` forgets it.
 
     Parameters
     ----------
     name : str
         Name of the archive.
     credential : Credential, optional
-        Of `jupyter_astroml.archives.login`; by default from the environment, or
-        ``~/.config/jupyter_astroml/credentials.yaml``.
+        Of `jupyter_astroml.archives.credentials`; by default from the environment,
+        ``~/.config/jupyter_astroml/credentials.yaml``, or what other programs left.
 
     Raises
     ------
@@ -92,6 +93,19 @@ def login(name: str, *, credential: Any = None) -> Archive:
         For a credential that cannot be used, or a file that others may read.
     """
     return _archive(name, credential=credential, ask=True)
+
+
+def logout(name: str) -> None:
+    """Forget in this process the login that was asked for; files and variables stay.
+
+    Parameters
+    ----------
+    name : str
+        Name of the archive.
+    """
+    from jupyter_astroml.archives.login import logout as forget
+
+    forget(lookup(name))
 
 
 def cite(*used: Any) -> Any:

@@ -21,9 +21,10 @@ from jupyter_astroml.archives.adql import Problem, check
 from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
 from jupyter_astroml.archives.completion import Completions, complete
 from jupyter_astroml.archives.compose import observations, select
+from jupyter_astroml.archives.credentials import Credential
 from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
 from jupyter_astroml.archives.known import DEMO, Known, lookup
-from jupyter_astroml.archives.login import Credential, Login, login
+from jupyter_astroml.archives.login import Login, login
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
 from jupyter_astroml.archives.schema import Schema, TapSchema
@@ -107,7 +108,13 @@ class Archive:
         self.close()
 
     def __repr__(self) -> str:
-        return f"<Archive {self.name}: {self.url}>"
+        known = f", known by {self.login}" if self.login else ""
+        return f"<Archive {self.name}: {self.url}{known}>"
+
+    @property
+    def login(self) -> Login | None:
+        """How one is logged in and until when, without the secret; None as nobody."""
+        return self._session.bounds.login
 
     def query(
         self,

@@ -29,6 +29,12 @@ class Known:
         IVOA identifier or address of its DataLink service; empty where rows say it themselves.
     auth : tuple of str
         Kinds of credentials that it takes, of `KINDS`; empty where everything is public.
+    realm : str
+        Archives of one realm share logins, and take those that other programs keep for it.
+    login : str
+        Service that exchanges a name and a password for a token or a cookie.
+    cookie : str
+        Cookie in which its tokens travel; empty where they go into ``Authorization: Bearer``.
     hosts : tuple of str
         More hosts of its own, beside those of its addresses, that may be sent credentials.
     rows : int
@@ -48,6 +54,9 @@ class Known:
     ssa: str = ""
     datalink: str = ""
     auth: tuple[str, ...] = ()
+    realm: str = ""
+    login: str = ""
+    cookie: str = ""
     hosts: tuple[str, ...] = ()
     rows: int = 0
     note: str = ""
@@ -62,6 +71,7 @@ class Known:
             self.sia2,
             self.ssa,
             self.datalink,
+            self.login,
             *(f"https://{h}" for h in self.hosts),
         ]
         return frozenset(filter(None, map(origin, given)))
@@ -114,7 +124,7 @@ def _as(kind: object, value: object, *, key: str) -> Any:
 def _sound(entry: Known) -> Known:
     if not entry.name.replace("-", "").replace("_", "").isalnum() or len(entry.name) > 40:
         raise ValueError(f"the name {entry.name[:60]!r} is no word")
-    for key in ("url", "sia2", "ssa", "page"):
+    for key in ("url", "sia2", "ssa", "login", "page"):
         address = getattr(entry, key)
         if address and origin(address) is None:
             raise ValueError(f"{key} is no http(s) address: {address[:60]!r}")
@@ -128,6 +138,7 @@ def _sound(entry: Known) -> Known:
 
 _CADC = "https://ws.cadc-ccda.hia-iha.nrc-cnrc.gc.ca"
 _CADC_AUTH = ("certificate", "cookie", "bearer")
+_CADC_LOGIN = "https://ws-cadc.canfar.net/ac/login"
 _CDS_PAGE = "https://cds.unistra.fr/help/acknowledgement/"
 
 KNOWN = (
@@ -139,7 +150,8 @@ KNOWN = (
         sia2=f"{_CADC}/sia",
         datalink="ivo://cadc.nrc.ca/caom2ops",
         auth=_CADC_AUTH,
-        hosts=("ws-cadc.canfar.net",),
+        realm="cadc",
+        login=_CADC_LOGIN,
         note="Public without a login; proprietary data need one",
         page="https://www.cadc-ccda.hia-iha.nrc-cnrc.gc.ca/",
     ),
@@ -148,7 +160,8 @@ KNOWN = (
         "CADC YouCat: tables of users",
         f"{_CADC}/youcat",
         auth=_CADC_AUTH,
-        hosts=("ws-cadc.canfar.net",),
+        realm="cadc",
+        login=_CADC_LOGIN,
         note="Address as other clients have it",
         page="https://www.cadc-ccda.hia-iha.nrc-cnrc.gc.ca/",
     ),
@@ -157,6 +170,7 @@ KNOWN = (
         "Gaia archive, ESA",
         "https://gea.esac.esa.int/tap-server/tap",
         auth=("cookie",),
+        login="https://gea.esac.esa.int/tap-server/login",
         note="Public without a login, which keeps tables of your own",
         cite=("gaia2016", "gaia2023"),
         page="https://www.cosmos.esa.int/web/gaia-users/credits",
@@ -186,7 +200,9 @@ KNOWN = (
         "mast",
         "MAST: CAOM of HST, TESS, Kepler",
         "https://mast.stsci.edu/vo-tap/api/v0.1/caom",
-        auth=("bearer",),
+        auth=("cookie",),
+        realm="mast",
+        cookie="mast_token",
         note="Each collection has a service of its own; exclusive data need a token",
         page="https://archive.stsci.edu/publishing/mission-acknowledgements",
     ),
@@ -210,6 +226,7 @@ KNOWN = (
         "ESO Science Archive: raw data and products",
         "https://archive.eso.org/tap_obs",
         auth=("bearer",),
+        hosts=("dataportal.eso.org",),
         note="Public without a login; proprietary data need a token",
         page="https://archive.eso.org/",
     ),
@@ -232,6 +249,7 @@ KNOWN = (
         "https://data.lsst.cloud/api/tap",
         sia2="https://data.lsst.cloud/api/sia/dp1/query",
         auth=("bearer", "basic"),
+        realm="rubin",
         note="Always needs a token; SIA is of Data Preview 1",
         page="https://data.lsst.cloud/",
     ),

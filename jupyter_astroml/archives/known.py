@@ -139,7 +139,9 @@ def lookup(name: str) -> Known:
     """
     place = origin(name)
     if place:
-        return Known(name=place[1], title=name, url=name.rstrip("/"))
+        # A host that is called like an archive must not be given that archive's login.
+        host = place[1] if place[1] not in {k.name for k in KNOWN} else name
+        return Known(name=host, title=name, url=name.rstrip("/"))
     found = {k.name: k for k in archives()}
     if name in found:
         return found[name]

@@ -1,132 +1,26 @@
-"""Credentials: where they are found, and the only places that they are sent to.
+"""Logins: a credential, the archive that it is for, and the only places that it is sent to.
 
-A credential belongs to an archive. It is added where a request leaves the process, one hop at a
-time, so that no redirect, header or cookie can carry it to anybody else.
+It is added where a request leaves the process, one hop at a time, so that no redirect, header or
+cookie can carry it to anybody else.
 """
 
 from __future__ import annotations
 
 import ipaddress
-import os
-import re
-import stat
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from datetime import UTC, datetime
+from typing import Any
 
+from jupyter_astroml.archives import wallet
 from jupyter_astroml.archives.bundled import Known, origin
-from jupyter_astroml.core.errors import SettingsError
+from jupyter_astroml.archives.credentials import Basic, Bearer, Cookie, Credential
+from jupyter_astroml.core.errors import ArchiveError, SettingsError
 
-# What a header can carry (RFC 9110 section 5.5), without the blanks that only mistakes bring.
-_WORD = re.compile(r"[\x21-\x7e]{1,16384}")
-_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
-# Cookies end at these (RFC 6265 section 4.1.1).
-_COOKIE_ENDS = frozenset('";,\\')
-_MAX_BYTES = 2**20
-CREDENTIALS = Path(".config") / "jupyter_astroml" / "credentials.yaml"
-PROXY = Path(".ssl") / "cadcproxy.pem"
-
-
-class Credential(Protocol):
-    """What proves who asks."""
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers that carry it."""
-
-    @property
-    def certificate(self) -> str:
-        """File of a client certificate, or empty."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bearer:
-    """A token (RFC 6750)."""
-
-    token: str = field(repr=False)
-    certificate: str = field(default="", init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        _word(self.token, "token")
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers that carry it."""
-        return {"Authorization": f"Bearer {self.token}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Basic:
-    """A user's name and password (RFC 7617)."""
-
-    user: str = field(repr=False)
-    password: str = field(repr=False)
-    certificate: str = field(default="", init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        if not self.user or not self.password or ":" in self.user:
-            raise SettingsError("A user's name without a colon and a password are needed")
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers that carry it."""
-        from base64 import b64encode
-
-        text = b64encode(f"{self.user}:{self.password}".encode()).decode()
-        return {"Authorization": f"Basic {text}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Cookie:
-    """A cookie that stands for a login, such as CADC_SSO."""
-
-    name: str
-    value: str = field(repr=False)
-    certificate: str = field(default="", init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        _name(self.name)
-        _word(self.value.strip('"'), "cookie")
-        if _COOKIE_ENDS & set(self.value.strip('"')):
-            raise SettingsError("The cookie is not well formed", remedy="give NAME=VALUE, no more")
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers that carry it."""
-        return {"Cookie": f"{self.name}={self.value}"}
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """A header of an archive's own, such as ``X-Auth-Token``."""
-
-    name: str
-    value: str = field(repr=False)
-    certificate: str = field(default="", init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        _name(self.name)
-        _word(self.value, "header")
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers that carry it."""
-        return {self.name: self.value}
-
-
-@dataclass(frozen=True, slots=True)
-class Certificate:
-    """A client certificate with its key in one PEM file, such as CADC's X.509 proxy."""
-
-    path: Path = field(repr=False)
-
-    def __post_init__(self) -> None:
-        _read(self.path)
-
-    @property
-    def certificate(self) -> str:
-        """File of the certificate."""
-        return str(self.path)
-
-    def headers(self) -> Mapping[str, str]:
-        """Return the headers that carry it."""
-        return {}
+# Logins that were asked for or bought with a password, for the rest of this process.
+# By realm, or by the archive's places: two servers on one host must not share one.
+_KEPT: dict[object, Credential] = {}
+_MAX_ANSWER = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +35,41 @@ class Login:
         What proves who asks.
     origins : frozenset of (scheme, host, port)
         Places that may see it.
+    renew : str
+        How to get a new one when it has ended.
     """
 
     archive: str
     credential: Credential
     origins: frozenset[tuple[str, str, int]] = field(repr=False)
+    renew: str = field(default="", repr=False)
+
+    def __str__(self) -> str:
+        end = self.credential.until
+        return f"{self.credential}{f' until {end:%Y-%m-%d %H:%M} UTC' if end else ''}"
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended."""
+        end = self.credential.until
+        return end is not None and end <= datetime.now(UTC)
+
+    def checked(self) -> Login:
+        """Return it while it can be used.
+
+        Raises
+        ------
+        SettingsError
+            If it has ended; says how to get a new one.
+        """
+        if self.over:
+            end = self.credential.until
+            raise SettingsError(
+                f"The login at {self.archive} has ended",
+                cause=f"{self.credential} was good until {end:%Y-%m-%d %H:%M} UTC",
+                remedy=self.renew or "log in again",
+            )
+        return self
 
     def may_see(self, url: str, *, verify: object = True) -> bool:
         """Tell whether an address belongs to the archive, and nobody can listen on the way."""
@@ -167,9 +91,12 @@ class Login:
 def login(entry: Known, *, credential: Credential | None = None, ask: bool = False) -> Login | None:
     """Find the credential for an archive.
 
-    The first of these is taken: the argument; the environment (``ASTROML_TOKEN_<ARCHIVE>``; for
-    CADC also ``CADC_TOKEN``, ``CADC_SSO`` and ``CADC_CERT``);
-    ``~/.config/jupyter_astroml/credentials.yaml``; for CADC ``~/.ssl/cadcproxy.pem``; a prompt.
+    The first of these is taken: the argument; what was asked for in this process; the environment
+    (``ASTROML_TOKEN_<ARCHIVE>``; for CADC also ``CADC_TOKEN``, ``CADC_SSO`` and ``CADC_CERT``, for
+    MAST ``MAST_API_TOKEN``, for Rubin ``ACCESS_TOKEN``);
+    ``~/.config/jupyter_astroml/credentials.yaml``; what other programs left (for CADC
+    ``~/.ssl/cadcproxy.pem`` and the login of the canfar client, for Rubin the token of a notebook
+    on its platform); a prompt.
 
     Parameters
     ----------
@@ -177,8 +104,9 @@ def login(entry: Known, *, credential: Credential | None = None, ask: bool = Fal
         The archive.
     credential : Credential, optional
         What to use, whatever else there is.
+        A name and password are exchanged at once where the archive has a login service.
     ask : bool
-        Ask at the keyboard when nothing is found.
+        Ask at the keyboard when nothing is found; answers and arguments are kept until `logout`.
 
     Returns
     -------
@@ -188,101 +116,110 @@ def login(entry: Known, *, credential: Credential | None = None, ask: bool = Fal
     Raises
     ------
     SettingsError
-        For a credential that cannot be used, or a file that others may read.
+        For a credential that has ended or cannot be used, or a file that others may read.
+    ArchiveError
+        If the archive does not take a name and password.
     """
-    found = credential or _from_environment(entry) or _from_file(entry) or _from_proxy(entry)
-    if found is None and ask:
-        found = _from_prompt(entry)
-    return Login(entry.name, found, entry.origins) if found else None
-
-
-def _from_environment(entry: Known) -> Credential | None:
-    if token := os.environ.get(f"ASTROML_TOKEN_{re.sub(r'[^A-Z0-9]', '_', entry.name.upper())}"):
-        return Bearer(token)
-    if not _is_cadc(entry):
+    if credential is not None:
+        made = _made(entry, credential).checked()
+        if ask:
+            _KEPT[_key(entry)] = made.credential
+        return made
+    for found in _found(entry):
+        made = _made(entry, found)
+        # Who is at the keyboard can give a new one.
+        if not (ask and made.over):
+            return made.checked()
+    if not ask:
         return None
-    if token := os.environ.get("CADC_TOKEN"):
-        return Bearer(token)
-    if cookie := os.environ.get("CADC_SSO"):
-        return Cookie("CADC_SSO", cookie)
-    if path := os.environ.get("CADC_CERT"):
-        return Certificate(Path(path).expanduser())
-    return None
+    made = _made(entry, wallet.asked(entry)).checked()
+    _KEPT[_key(entry)] = made.credential
+    return made
 
 
-def _from_file(entry: Known) -> Credential | None:
-    import yaml
-
-    path = Path.home() / CREDENTIALS
-    if not path.exists():
-        return None
-    try:
-        given = yaml.safe_load(_read(path))
-    # No cause: the parser's message quotes the line, and the line holds the secret.
-    except (yaml.YAMLError, ValueError, RecursionError):
-        raise SettingsError(f"{path} is no YAML", remedy=_EXAMPLE) from None
-    found = given.get(entry.name) if isinstance(given, dict) else None
-    return None if found is None else _described(found, path)
+def logout(entry: Known) -> None:
+    """Forget what was asked for in this process; files and variables stay."""
+    _KEPT.pop(_key(entry), None)
 
 
-_EXAMPLE = "write 'cadc: {token: …}' there, one line for each archive"
+def _found(entry: Known) -> Iterator[Credential]:
+    kept = _KEPT.get(_key(entry))
+    if kept is not None:
+        if not (kept.until and kept.until <= datetime.now(UTC)):
+            yield kept
+        else:
+            logout(entry)
+    yield from wallet.given(entry)
+    yield from wallet.lying(entry)
 
 
-def _described(given: Any, path: Path) -> Credential:
-    match given:
-        case {"token": str(token)} if len(given) == 1:
-            return Bearer(token)
-        case {"user": str(user), "password": str(password)} if len(given) == 2:
-            return Basic(user, password)
-        case {"cookie": str(text)} if len(given) == 1 and "=" in text:
-            return Cookie(*text.split("=", 1))
-        case {"header": str(text)} if len(given) == 1 and ":" in text:
-            name, value = text.split(":", 1)
-            return Header(name, value.strip())
-        case {"certificate": str(place)} if len(given) == 1:
-            return Certificate(Path(place).expanduser())
-    raise SettingsError(f"{path} holds a credential of no known form", remedy=_EXAMPLE)
+def _key(entry: Known) -> object:
+    return entry.realm or entry.origins
 
 
-def _from_proxy(entry: Known) -> Credential | None:
-    path = Path.home() / PROXY
-    return Certificate(path) if _is_cadc(entry) and path.exists() else None
+def _made(entry: Known, credential: Credential) -> Login:
+    """Return the login of a credential, which is exchanged first if it is a password for that."""
+    if isinstance(credential, Basic) and entry.login:
+        credential = _KEPT[_key(entry)] = admitted(entry, credential)
+    return Login(entry.name, credential, entry.origins, wallet.renewal(entry, credential))
 
 
-def _from_prompt(entry: Known) -> Credential:
-    from getpass import getpass
+def admitted(entry: Known, basic: Basic) -> Credential:
+    """Exchange a name and a password at an archive's login service for what it gives.
 
-    if "basic" in entry.auth and "bearer" not in entry.auth:
-        return Basic(input(f"User of {entry.title}: "), getpass("Password: "))
-    if entry.auth == ("cookie",):
-        text = getpass(f"Cookie of {entry.title}, NAME=VALUE: ")
-        return Cookie(*(text.split("=", 1) if "=" in text else ("", "")))
-    return Bearer(getpass(f"Token of {entry.title}: ").strip())
+    CADC answers with a token, Gaia with a cookie.
 
-
-def _is_cadc(entry: Known) -> bool:
-    return entry.name in ("cadc", "youcat")
-
-
-def _read(path: Path) -> str:
-    """Return the text of a file that nobody else may read.
+    Parameters
+    ----------
+    entry : Known
+        The archive; `Known.login` is the address.
+    basic : Basic
+        Sent there and nowhere else, as a form.
 
     Raises
     ------
-    SettingsError
-        If others may read or write it, or it cannot be read.
+    ArchiveError
+        If the archive refuses, or cannot be reached; the password is not in the error.
     """
+    import requests
+
+    # http.py needs this module.
+    from jupyter_astroml.archives.http import Session
+
+    mine = Login(entry.name, basic, entry.origins)
+    if not mine.may_see(entry.login):
+        raise ArchiveError(
+            f"A password is not sent to {entry.login}", cause="it is no https of the archive's own"
+        )
+    form = {"username": basic.user, "password": basic.password}
     try:
-        with path.open("rb") as file:
-            about = os.fstat(file.fileno())
-            if stat.S_IMODE(about.st_mode) & 0o077 or about.st_uid != os.getuid():
-                raise SettingsError(
-                    f"{path} holds a secret that others may read or change",
-                    remedy=f"chmod 600 {path}",
-                )
-            return file.read(_MAX_BYTES).decode("utf-8", "replace")
-    except OSError as err:
-        raise SettingsError(f"{path} cannot be read", cause=err.strerror or "") from err
+        with Session(limit=_MAX_ANSWER, seconds=60) as session:
+            answer = session.post(
+                entry.login,
+                data=form,
+                headers={"Accept": "text/plain"},
+                # A redirect would carry the form on.
+                allow_redirects=False,
+            )
+            text, cookies = answer.text.strip(), answer.cookies.get_dict()
+    # No chain: the error of the library holds the request, and that the password.
+    except requests.RequestException as err:
+        raise ArchiveError(
+            f"The login service of {entry.title} could not be reached",
+            cause=type(err).__name__,
+            remedy="try again later",
+        ) from None
+    if answer.status_code != requests.codes.ok:
+        raise ArchiveError(
+            f"{entry.title} did not take the name and password",
+            cause=mine.hide(f"{answer.status_code} {answer.reason} {text[:200]}".strip()),
+            remedy="check them on its web page",
+        )
+    if "bearer" in entry.auth:
+        return Bearer(text)
+    for name, value in cookies.items():
+        return Cookie(name, value or "")
+    raise ArchiveError(f"{entry.title} took the password and gave no login")
 
 
 def _is_loopback(host: str) -> bool:
@@ -290,17 +227,6 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _word(secret: str, what: str) -> None:
-    # HTTP libraries quote a header that they refuse, so that a bad one must not reach them.
-    if not _WORD.fullmatch(secret):
-        raise SettingsError(f"The {what} is empty, or has blanks or letters that HTTP cannot carry")
-
-
-def _name(name: str) -> None:
-    if not _NAME.fullmatch(name):
-        raise SettingsError("The name of a header or a cookie is not well formed")
 
 
 def signed(
@@ -316,6 +242,11 @@ def signed(
         What to add.
     options : dict
         As an adapter's ``send`` takes them.
+
+    Raises
+    ------
+    SettingsError
+        If the login has ended.
     """
     if login is None:
         return request, options
@@ -326,9 +257,13 @@ def signed(
         for name in ("Authorization", "Cookie"):
             made.headers.pop(name, None)
         return made, options
+    login.checked()
     for name, value in login.credential.headers().items():
-        before = made.headers.get(name) if name == "Cookie" else None
-        made.headers[name] = f"{before}; {value}" if before else value
+        before = made.headers.get(name, "") if name == "Cookie" else ""
+        # A session that the archive began for nobody must not stand beside the one it knows us by.
+        same = value.split("=", 1)[0]
+        others = [c for c in before.split("; ") if c and c.split("=", 1)[0] != same]
+        made.headers[name] = "; ".join([*others, value])
     if login.credential.certificate:
         options = {**options, "cert": login.credential.certificate}
     return made, options

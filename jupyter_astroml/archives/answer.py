@@ -73,6 +73,9 @@ def tabled(
         try:
             status = DALResults(parsed.document, url=about.get("url", "")).status[0]
         except DALQueryError as err:
+            if "parameters" in about:
+                remedy = "compare what was asked with what the service takes"
+                raise refused(about["archive"], err, remedy=remedy) from err
             raise refused(about["archive"], err) from err
         except DALFormatError as err:
             raise ArchiveError(
@@ -100,13 +103,11 @@ def warn_if_cut(table: Table) -> None:
         )
 
 
-def refused(name: str, err: Exception) -> QueryError:
+def refused(
+    name: str, err: Exception, *, remedy: str = "compare the names with archive.schema()"
+) -> QueryError:
     """Say an archive's refusal in our words and its own."""
-    return QueryError(
-        f"{name} refused the query",
-        cause=str(err),
-        remedy="compare the names with archive.schema()",
-    )
+    return QueryError(f"{name} refused the query", cause=str(err), remedy=remedy)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 import requests
 
+from jupyter_astroml.archives import simple
 from jupyter_astroml.archives.adql import Problem, check
 from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
 from jupyter_astroml.archives.completion import Completions, complete
@@ -34,6 +35,7 @@ from jupyter_astroml.core.settings import settings
 if TYPE_CHECKING:
     from astropy.table import Table
     from pyvo.dal import TAPService
+    from pyvo.dal.query import DALQuery
 
     from jupyter_astroml.core.records import References
 
@@ -94,8 +96,10 @@ class Archive:
         self.name = known.name
         self.title = known.title
         self.url = known.url
+        self._known = known
         self._session = _Session(login)
         self._described = TapSchema(self._described_in)
+        self._addresses: dict[str, str] = {}
 
     def close(self) -> None:
         """Give back the connections; the next question opens new ones."""
@@ -236,6 +240,72 @@ class Archive:
         """
         return self.query(observations(**options), maxrec=maxrec)
 
+    def images(self, *, maxrec: int | None = None, timeout: float = 300.0, **options: Any) -> Table:
+        """Return images from the archive's image service (SIA 2.0).
+
+        Parameters
+        ----------
+        maxrec, timeout
+            As for `query`.
+        **options
+            ``position``: a SkyCoord, or the name of a target; ``radius``: of a circle that the
+            images must meet, else they must hold the position; ``band`` and ``time``: a value that
+            they cover, or two for a range that they overlap; ``collection``.
+
+        Returns
+        -------
+        astropy.table.Table
+            In the columns of ObsCore; `samples` takes it.
+            ``meta["astroml"]["parameters"]`` is what was asked.
+
+        Raises
+        ------
+        QueryError
+            If the archive refuses the question.
+        ArchiveError
+            If the archive has no such service, or does not answer.
+
+        Warns
+        -----
+        OverflowedWarning
+            If rows are missing.
+        """
+        table = self._simple("sia2", simple.images, maxrec=maxrec, timeout=timeout, **options)
+        warn_if_cut(table)
+        return table
+
+    def spectra(
+        self, *, maxrec: int | None = None, timeout: float = 300.0, **options: Any
+    ) -> Table:
+        """Return spectra from the archive's service of spectra (SSA 1.1).
+
+        Parameters
+        ----------
+        maxrec, timeout
+            As for `query`.
+        **options
+            ``position``, ``radius``, ``band`` and ``time`` as for `images`; without a radius the
+            service takes what it finds near enough.
+
+        Returns
+        -------
+        astropy.table.Table
+            In the columns of ObsCore, with more of SSA; `samples` takes it.
+
+        Raises
+        ------
+        QueryError, ArchiveError
+            As `images`.
+
+        Warns
+        -----
+        OverflowedWarning
+            If rows are missing.
+        """
+        table = self._simple("ssa", simple.spectra, maxrec=maxrec, timeout=timeout, **options)
+        warn_if_cut(table)
+        return simple.in_obscore(table)
+
     def submit(
         self,
         adql: str,
@@ -371,6 +441,10 @@ class Archive:
     def _service(self) -> TAPService:
         from pyvo.dal import TAPService
 
+        if not self.url:
+            raise ArchiveError(
+                f"{self.title} has no TAP service", remedy="search with service='tap'"
+            )
         return TAPService(self.url, session=self._session)
 
     @cached_property
@@ -411,23 +485,62 @@ class Archive:
         timeout: float = 300.0,
         progress: Callable[[str], None] | None = None,
     ) -> Table:
-        # pyvo's own calls take no time limit: it stands in the session.
-        self._session.patience = (TIMEOUT[0], timeout)
-        self._session.bounds.seconds = timeout
-        about = {
-            "archive": self.name,
-            "url": self.url,
-            "simulated": self.name == DEMO,
-            "adql": adql,
-            "mode": "sync",
-            "job": "",
-        }
         if progress:
             progress("EXECUTING")
-        with self._session.released(), translated(self.name):
+        with self._within(timeout):
             question = self._service.create_query(adql, **self._options(maxrec, upload))
             answer = self._patiently(question.submit, timeout=timeout)
+            about = self._about(adql=adql, job="")
             return answered(answer, about=about, progress=_rows_told(progress))
+
+    def _simple(
+        self, protocol: str, write: Callable[..., DALQuery], *, timeout: float, **options: Any
+    ) -> Table:
+        """Ask a service that takes parameters instead of ADQL."""
+        with self._within(timeout):
+            address = self._address(protocol)
+            question = write(address, session=self._session, **options)
+            answer = self._patiently(question.submit, timeout=timeout)
+            about = self._about(service=address, parameters=simple.asked(question))
+            return answered(answer, about=about)
+
+    def _address(self, protocol: str) -> str:
+        """Return where a simple protocol takes questions: as we were told, or beside TAP."""
+        if protocol not in self._addresses:
+            told = getattr(self._known, protocol)
+            if told and protocol == "sia2":
+                told = simple.image_address(told, session=self._session)
+            elif not told and self.url:
+                standard = simple.SIA2 if protocol == "sia2" else simple.SSA
+                told = simple.offered(self._service.capabilities, standard)
+            if not told:
+                raise ArchiveError(
+                    f"{self.title} names no service of {protocol.upper()}",
+                    remedy=f"search for one, aml.find(service={protocol!r}, keywords=…), or use "
+                    "archive.observations(…)",
+                )
+            self._addresses[protocol] = told
+        return self._addresses[protocol]
+
+    @contextmanager
+    def _within(self, seconds: float) -> Iterator[None]:
+        """Ask within a time limit, say errors in our words, and close what pyvo left open."""
+        # pyvo's own calls take no time limit: it stands in the session.
+        self._session.patience = (TIMEOUT[0], seconds)
+        self._session.bounds.seconds = seconds
+        with self._session.released(), translated(self.name):
+            yield
+
+    def _about(self, **more: Any) -> dict[str, Any]:
+        """Return what an answer says of where it came from."""
+        simulated = self.name == DEMO
+        return {
+            "archive": self.name,
+            "url": self.url,
+            "simulated": simulated,
+            "mode": "sync",
+            **more,
+        }
 
     @contextmanager
     def _explaining(self, adql: str) -> Iterator[None]:
@@ -495,11 +608,9 @@ def archive(
     Raises
     ------
     ArchiveError
-        If the name is unknown, or there is no TAP service.
+        If the name is unknown.
     """
     known = lookup(name) if isinstance(name, str) else name
     if url:
         known = replace(known, url=url)
-    if not known.url:
-        raise ArchiveError(f"{known.title} has no TAP service", remedy="search with service='tap'")
     return Archive(known, login=login(known, credential=credential, ask=ask))

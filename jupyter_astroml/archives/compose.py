@@ -93,8 +93,8 @@ def select(
     wanted = ", ".join("*" if name == "*" else _name(name) for name in columns)
     conditions = [_condition(*each) for each in where]
     if position is not None:
-        place = f"POINT({_name(ra)}, {_name(dec)})"
-        conditions.insert(0, f"1 = CONTAINS({place}, {_circle(position, radius)})")
+        point = f"POINT({_name(ra)}, {_name(dec)})"
+        conditions.insert(0, f"1 = CONTAINS({point}, {_circle(position, radius)})")
     return _query(wanted, _table(table), conditions, order=_name(order) if order else "", top=top)
 
 
@@ -136,16 +136,16 @@ def observations(
     if position is not None and radius is not None:
         conditions.append(f"1 = INTERSECTS(s_region, {_circle(position, radius)})")
     elif position is not None:
-        place = _place(position)
-        point = f"POINT({place.ra.deg:.9g}, {place.dec.deg:.9g})"
+        middle = place(position)
+        point = f"POINT({middle.ra.deg:.9g}, {middle.dec.deg:.9g})"
         conditions.append(f"1 = CONTAINS({point}, s_region)")
     elif radius is not None:
         raise QueryError("A radius was given without a position", remedy="give both")
     if band is not None:
-        low, high = _range(_metres(band))
+        low, high = interval(metres(band))
         conditions.append(f"em_min <= {high:.9g} AND em_max >= {low:.9g}")
     if time is not None:
-        low, high = _range(time.utc.mjd)
+        low, high = interval(time.utc.mjd)
         # Twelve digits of a day are a tenth of a microsecond.
         conditions.append(f"t_min <= {high:.12g} AND t_max >= {low:.12g}")
     if product:
@@ -206,13 +206,13 @@ def _value(value: Any) -> str:
 def _circle(where: Any, radius: Any) -> str:
     if radius is None:
         raise QueryError("A position was given without a radius", remedy="give both")
-    place, degrees = _place(where), angle(radius, "deg", name="radius")
+    middle, degrees = place(where), angle(radius, "deg", name="radius")
     if not 0 < degrees <= 180:
         raise QueryError(f"The radius is {degrees:g} degrees", remedy="give 0 to 180 degrees")
-    return f"CIRCLE({place.ra.deg:.9g}, {place.dec.deg:.9g}, {degrees:.9g})"
+    return f"CIRCLE({middle.ra.deg:.9g}, {middle.dec.deg:.9g}, {degrees:.9g})"
 
 
-def _place(where: Any) -> Any:
+def place(where: Any) -> Any:
     """Return a position; what is no pair of coordinates is a name, and asked of CDS."""
     if not isinstance(where, str):
         return position(where)
@@ -236,7 +236,8 @@ def _place(where: Any) -> Any:
         ) from err
 
 
-def _metres(band: Any) -> Any:
+def metres(band: Any) -> Any:
+    """Return wavelengths, frequencies or energies as wavelengths in metres, in vacuum."""
     from astropy import units as u
 
     try:
@@ -247,7 +248,8 @@ def _metres(band: Any) -> Any:
         ) from err
 
 
-def _range(values: Any) -> tuple[float, float]:
+def interval(values: Any) -> tuple[float, float]:
+    """Return the smaller and the larger of two values; one value is both."""
     import numpy as np
 
     found = np.atleast_1d(values).astype(float)

@@ -14,7 +14,12 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 # ObsCore 1.1 section 3.3.1: product types that our records hold.
-_KINDS = {"image": "cutouts", "cube": "cutouts", "timeseries": "light_curves"}
+_KINDS = {
+    "image": "cutouts",
+    "cube": "cutouts",
+    "timeseries": "light_curves",
+    "spectrum": "spectra",
+}
 
 
 def references(
@@ -35,7 +40,7 @@ def references(
         ``bands``, ``flux_unit`` and ``pixel_scale`` are used when they are there.
     size : Quantity, angle, optional
         Full width to cut around each position, where the archive can; None takes whole files.
-    kind : {"", "cutouts", "light_curves"}
+    kind : {"", "cutouts", "light_curves", "spectra"}
         Empty takes what the rows say, else what the files turn out to be.
     bands, flux_unit
         Names of the planes and unit of the values, where you know better than rows and files:

@@ -63,10 +63,20 @@ class Capabilities(Endpoint):
     def get(self) -> None:
         """Describe the service as TAPRegExt 1.0 and VODataService 1.1 do."""
         base = f"{self.service.base}/tap"
-        models = ""
+        models = beside = ""
         if "ivoa.obscore" in self.service.database.tables:
             models = (
                 '<dataModel ivo-id="ivo://ivoa.net/std/ObsCore#core-1.1">ObsCore-1.1</dataModel>'
+            )
+            # The same archive speaks these too: whoever knows one address finds the others.
+            beside = "".join(
+                _capability(
+                    standard,
+                    f"{self.service.base}/{path}/query",
+                    use="base",
+                    security=_security(self.service),
+                )
+                for standard, path in (("SIA#query-2.0", "sia2"), ("SSA", "ssa"))
             )
         self.xml(
             f'<vosi:capabilities xmlns:vosi="{_XML}VOSICapabilities/v1.0" '
@@ -79,6 +89,7 @@ class Capabilities(Endpoint):
             + _capability("VOSI#availability", f"{base}/availability")
             + _capability("VOSI#tables-1.1", f"{base}/tables", version="1.1")
             + _capability("DALI#examples", f"{base}/examples", kind="vr:WebBrowser")
+            + beside
             + "</vosi:capabilities>"
         )
 

@@ -17,7 +17,8 @@ from jupyter_astroml.compute.allocator import fit_allocator
 from jupyter_astroml.compute.faults import failed
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Job
-from jupyter_astroml.core.records import Predictions, References, Samples, join
+from jupyter_astroml.core.joining import join
+from jupyter_astroml.core.records import Predictions, References, Samples
 
 
 @dataclass(frozen=True, eq=False)

@@ -31,7 +31,8 @@ from jupyter_astroml.compute.allocator import fit_allocator
 from jupyter_astroml.compute.faults import as_run_error, failed
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Block, Job, Perform
-from jupyter_astroml.core.records import Predictions, join
+from jupyter_astroml.core.joining import join
+from jupyter_astroml.core.records import Predictions
 
 if TYPE_CHECKING:
     from distributed import Client, Future

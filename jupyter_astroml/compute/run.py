@@ -48,7 +48,8 @@ from jupyter_astroml.compute.store import (
 )
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Block, Job
-from jupyter_astroml.core.records import Predictions, References, Samples, join
+from jupyter_astroml.core.joining import join
+from jupyter_astroml.core.records import Predictions, References, Samples
 
 FORMAT = 1
 RUN = "run.json"

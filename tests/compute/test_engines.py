@@ -19,7 +19,7 @@ from jupyter_astroml.compute.dask_engine import Dask
 from jupyter_astroml.compute.here import Here
 from jupyter_astroml.core.errors import ModelError, RunError
 from jupyter_astroml.core.jobs import Block
-from jupyter_astroml.core.records import join
+from jupyter_astroml.core.joining import join
 
 # The scheduler's HTTP server has a port even without a dashboard.
 IN_THREADS = {"processes": False, "protocol": "tcp", "dashboard_address": "127.0.0.1:0"}

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.core.joining import join
 from jupyter_astroml.core.records import (
     Attributions,
     Cutouts,
@@ -12,7 +13,6 @@ from jupyter_astroml.core.records import (
     Predictions,
     References,
     Samples,
-    join,
 )
 
 

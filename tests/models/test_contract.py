@@ -3,7 +3,8 @@ import pytest
 from astropy.wcs import WCS
 
 from jupyter_astroml.core.errors import DataError
-from jupyter_astroml.core.records import Cutouts, LightCurves, join
+from jupyter_astroml.core.joining import join
+from jupyter_astroml.core.records import Cutouts, LightCurves
 from jupyter_astroml.models.cards import Card, Range
 from jupyter_astroml.models.contract import check, prepare
 

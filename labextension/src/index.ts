@@ -17,6 +17,7 @@ import { Api, bokehScripts } from './api';
 import { loadBokeh } from './bokeh';
 import { addCellCommands, addQuickStart, addSidebarCommands } from './commands';
 import { ArchivesModel } from './model/archives';
+import { FormModel } from './model/form';
 import { ModelsModel } from './model/models';
 import { Preferences } from './model/preferences';
 import { QueryModel } from './model/query';
@@ -46,7 +47,9 @@ const shared: JupyterFrontEndPlugin<IAstroML> = {
       settings.changed.connect(update);
       update();
     });
-    return { archives, models, preferences, query: new QueryModel(archives) };
+    const query = new QueryModel(api, archives);
+    const form = new FormModel(api, archives, query);
+    return { archives, form, models, preferences, query };
   }
 };
 
@@ -193,13 +196,16 @@ const query: JupyterFrontEndPlugin<void> = {
     translator: ITranslator | null
   ) => {
     const trans = (translator ?? nullTranslator).load(DOMAIN);
+    const size = 0.22;
     const panel = new QueryPanel({
       model: shared.query,
+      form: shared.form,
       trans,
       editors: editors.factoryService.newInlineEditor,
-      run: () => void app.commands.execute(Commands.query)
+      run: () => void app.commands.execute(Commands.query),
+      room: wanted => sidebar.resize(panel, wanted ? 1.4 : size)
     });
-    sidebar.add(panel, { rank: 200, size: 0.22 });
+    sidebar.add(panel, { rank: 200, size });
   }
 };
 

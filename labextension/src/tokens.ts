@@ -2,6 +2,7 @@ import { Token } from '@lumino/coreutils';
 import { Widget } from '@lumino/widgets';
 
 import { ArchivesModel } from './model/archives';
+import { FormModel } from './model/form';
 import { ModelsModel } from './model/models';
 import { Preferences } from './model/preferences';
 import { QueryModel } from './model/query';
@@ -22,6 +23,7 @@ export interface IAstroML {
   readonly archives: ArchivesModel;
   readonly models: ModelsModel;
   readonly query: QueryModel;
+  readonly form: FormModel;
   readonly preferences: Preferences;
 }
 
@@ -39,6 +41,8 @@ export interface ISidebar {
    * @param size - share of the height, beside the others
    */
   add(section: Widget, options: { rank: number; size: number }): void;
+  /** Give a section another share of the height. */
+  resize(section: Widget, size: number): void;
   /** Show the sidebar. */
   open(): void;
 }

@@ -18,6 +18,12 @@ const STATUS = {
 };
 const GONE = { code: 'archive', what: 'No answer', cause: 'cut', remedy: '' };
 
+/** What is not asked here. */
+const HELP = {
+  check: () => Promise.reject(new Error('not asked')),
+  complete: () => Promise.reject(new Error('not asked'))
+};
+
 /** A server of two archives, whose schemas are answered when the test says so. */
 function server(): {
   api: Pick<IApi, 'status' | 'archives' | 'schema'>;
@@ -115,7 +121,7 @@ describe('the archives', () => {
 describe('the query', () => {
   it('begins with an example and leaves what somebody wrote', async () => {
     const { asked, done, model } = await opened();
-    const query = new QueryModel(model);
+    const query = new QueryModel(HELP, model);
     asked.demo(ARCHIVE);
     await done;
     expect(query.query).toEqual({

@@ -92,7 +92,13 @@ def test_the_tree_is_worked_by_keyboard_alone(page, archives):
     while len(stops) < 8 and "Insert query" not in stops:
         page.keyboard.press("Tab")
         stops.append(page.evaluate("document.activeElement.ariaLabel ?? ''") or focused_text(page))
-    assert stops[-4:] == ["Query Section", "Example queries", "Query in ADQL", "Insert query"]
+    assert stops[-5:] == [
+        "Query Section",
+        "Example queries",
+        "Fill in a form",
+        "Query in ADQL",
+        "Insert query",
+    ]
 
 
 def test_a_query_is_written_in_a_new_notebook_and_run(page, archives, seen, shot):

@@ -5,6 +5,11 @@ import { ProblemError, problemFrom } from './problems';
 import {
   IArchiveInfo,
   IArchiveSchema,
+  ICompletions,
+  IComposed,
+  IDraft,
+  IForm,
+  IMistakes,
   IModelDetail,
   IModelInfo,
   IStatus
@@ -15,6 +20,9 @@ export interface IApi {
   status(): Promise<IStatus>;
   archives(): Promise<ReadonlyArray<IArchiveInfo>>;
   schema(archive: string): Promise<IArchiveSchema>;
+  check(archive: string, draft: IDraft): Promise<IMistakes>;
+  complete(archive: string, draft: IDraft): Promise<ICompletions>;
+  compose(archive: string, form: IForm): Promise<IComposed>;
   models(): Promise<ReadonlyArray<IModelInfo>>;
   model(name: string): Promise<IModelDetail>;
 }
@@ -26,26 +34,39 @@ export class Api implements IApi {
   constructor(private readonly _settings: ServerConnection.ISettings) {}
 
   status(): Promise<IStatus> {
-    return this._get('status');
+    return this._ask(['status']);
   }
 
   archives(): Promise<ReadonlyArray<IArchiveInfo>> {
-    return this._get('archives');
+    return this._ask(['archives']);
   }
 
   schema(archive: string): Promise<IArchiveSchema> {
-    return this._get('archives', archive, 'schema');
+    return this._ask(['archives', archive, 'schema']);
+  }
+
+  check(archive: string, draft: IDraft): Promise<IMistakes> {
+    return this._ask(['archives', archive, 'check'], draft);
+  }
+
+  complete(archive: string, draft: IDraft): Promise<ICompletions> {
+    return this._ask(['archives', archive, 'complete'], draft);
+  }
+
+  compose(archive: string, form: IForm): Promise<IComposed> {
+    return this._ask(['archives', archive, 'compose'], form);
   }
 
   models(): Promise<ReadonlyArray<IModelInfo>> {
-    return this._get('models');
+    return this._ask(['models']);
   }
 
   model(name: string): Promise<IModelDetail> {
-    return this._get('models', name);
+    return this._ask(['models', name]);
   }
 
-  private async _get<T>(...parts: string[]): Promise<T> {
+  /** Ask an address; what is given goes along as the body. */
+  private async _ask<T>(parts: string[], given?: object): Promise<T> {
     const url = URLExt.join(
       this._settings.baseUrl,
       ROOT,
@@ -53,7 +74,7 @@ export class Api implements IApi {
     );
     const response = await ServerConnection.makeRequest(
       url,
-      {},
+      given ? { method: 'POST', body: JSON.stringify(given) } : {},
       this._settings
     ).catch((reason: unknown) => {
       throw new ProblemError({

@@ -9,7 +9,7 @@ export interface IExample {
   readonly adql: string;
 }
 
-const OWN = new Set(['tap_schema', 'uws', 'information_schema']);
+export const OWN = new Set(['tap_schema', 'uws', 'information_schema']);
 const MOST = 6;
 
 export function examples(schema: IArchiveSchema): ReadonlyArray<IExample> {

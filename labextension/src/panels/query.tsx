@@ -1,27 +1,33 @@
 import { CodeEditor, CodeEditorWrapper } from '@jupyterlab/codeeditor';
+import { CodeMirrorEditor } from '@jupyterlab/codemirror';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget, UseSignal } from '@jupyterlab/ui-components';
 import { Panel } from '@lumino/widgets';
 import * as React from 'react';
 
 import { IExample } from '../model/examples';
+import { FormModel } from '../model/form';
 import { QueryModel } from '../model/query';
+import { QueryForm } from './form';
 
 export const ADQL_MIME = 'text/x-adql';
 
 interface IOptions {
   readonly model: QueryModel;
+  readonly form: FormModel;
   readonly trans: TranslationBundle;
   readonly editors: CodeEditor.Factory;
   /** Write the query in the notebook. */
   readonly run: () => void;
+  /** The form wants room, or gives it back. */
+  readonly room: (wanted: boolean) => void;
 }
 
 /** A place to write ADQL, with queries to begin with. */
 export class QueryPanel extends Panel {
   constructor(options: IOptions) {
     super();
-    const { editors, model, run, trans } = options;
+    const { editors, form, model, room, run, trans } = options;
     this.id = 'jupyter-astroml-query';
     this.title.label = trans.__('Query');
     this.addClass('jp-AstroML-section');
@@ -49,6 +55,13 @@ export class QueryPanel extends Panel {
         </UseSignal>
       )
     );
+    const fields = ReactWidget.create(
+      <UseSignal signal={form.changed}>
+        {() => <QueryForm folded={room} model={form} trans={trans} />}
+      </UseSignal>
+    );
+    fields.addClass('jp-AstroML-fields');
+    this.addWidget(fields);
     this.addWidget(this._editor);
     this.addWidget(
       ReactWidget.create(
@@ -58,6 +71,7 @@ export class QueryPanel extends Panel {
       )
     );
     this._changed();
+    void this._help(trans);
   }
 
   dispose(): void {
@@ -70,6 +84,21 @@ export class QueryPanel extends Panel {
     this._model.inserted.disconnect(this._insert, this);
     super.dispose();
     this._text.dispose();
+  }
+
+  /** Add completions and marks, once what they need is loaded. */
+  private async _help(trans: TranslationBundle): Promise<void> {
+    const { editor } = this._editor;
+    const { writing } = await import('./writing');
+    // An editor of another kind has no such help, and works without.
+    if (editor instanceof CodeMirrorEditor && !editor.isDisposed) {
+      editor.injectExtension(
+        writing({
+          model: this._model,
+          instead: name => trans.__('Write %1', name)
+        })
+      );
+    }
   }
 
   private _written(): void {

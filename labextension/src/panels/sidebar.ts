@@ -40,13 +40,25 @@ export class Sidebar extends SidePanel implements ISidebar {
     });
     this._sections.splice(index, 0, { ...place, widget });
     this._sections.slice(index).forEach(each => this.addWidget(each.widget));
-    (this.content as AccordionPanel).setRelativeSizes(
-      this._sections.map(section => section.size)
-    );
+    this._share();
+  }
+
+  resize(widget: Widget, size: number): void {
+    const at = this._sections.findIndex(each => each.widget === widget);
+    if (at >= 0) {
+      this._sections[at] = { ...this._sections[at], size };
+      this._share();
+    }
   }
 
   open(): void {
     this._reveal();
+  }
+
+  private _share(): void {
+    (this.content as AccordionPanel).setRelativeSizes(
+      this._sections.map(section => section.size)
+    );
   }
 
   private readonly _sections: ISection[] = [];

@@ -1,0 +1,85 @@
+"""Writing a query in the sidebar: completions, marks under mistakes, and a form."""
+
+import pytest
+from lab_steps import colours, open_sidebar, row, section
+from playwright.sync_api import expect
+
+START = 60_000
+
+
+@pytest.fixture
+def query(open_lab):
+    page = open_lab()
+    open_sidebar(page)
+    expect(row(page, "Schema demo")).to_be_visible(timeout=START)
+    return section(page, "query")
+
+
+@pytest.fixture
+def editor(query):
+    return query.locator(".cm-content")
+
+
+def test_columns_of_the_query_are_offered_while_somebody_types(page, query, editor, seen, shot):
+    editor.fill("SELECT g. FROM demo.galaxies AS g")
+    editor.press("Control+Home")
+    for _ in range(len("SELECT g.")):
+        editor.press("ArrowRight")
+    editor.press_sequentially("mag_")
+    offered = page.locator(".cm-tooltip-autocomplete li")
+    expect(offered.first).to_contain_text("mag_")
+    expect(offered.first).to_contain_text("[mag]")
+    shot("completion")
+    first = offered.first.locator(".cm-completionLabel").inner_text()
+    editor.press("Enter")
+    expect(editor).to_have_text(f"SELECT g.{first} FROM demo.galaxies AS g")
+    assert not seen.failed
+    assert not seen.errors
+
+
+def test_a_mistake_is_marked_and_mended_by_a_click(page, query, editor, seen, shot):
+    editor.fill("SELECT id FROM demo.galaxie")
+    mark = query.locator(".cm-lintRange-warning")
+    expect(mark).to_have_text("demo.galaxie")
+    mark.hover()
+    told = page.locator(".cm-tooltip-lint")
+    expect(told).to_contain_text("There is no table demo.galaxie")
+    shot("mistake")
+    colours(page, "JupyterLab Dark")
+    mark.hover()
+    expect(told).to_be_visible()
+    shot("mistake-dark")
+    colours(page, "JupyterLab Light")
+    mark.hover()
+    told.get_by_role("button", name="Write demo.galaxies").click()
+    expect(editor).to_have_text("SELECT id FROM demo.galaxies")
+    expect(mark).to_have_count(0)
+    assert not seen.failed
+    assert not seen.errors
+
+
+def test_a_form_shows_the_query_that_it_makes(page, query, editor, seen, shot):
+    query.get_by_text("Fill in a form").click()
+    query.get_by_role("combobox", name="Table", exact=True).select_option("demo.galaxies")
+    for column in ("id", "mag_r"):
+        query.get_by_role("checkbox", name=column, exact=False).first.check()
+    query.get_by_role("button", name="Add a condition").click()
+    condition = query.get_by_role("group", name="Condition 1")
+    condition.get_by_label("Column").select_option("mag_r")
+    condition.get_by_label("Value").fill("17")
+    query.get_by_role("textbox", name="Around").fill("180 0")
+    query.get_by_role("textbox", name="within").fill("2 deg")
+    query.get_by_role("spinbutton", name="Most rows").fill("10")
+    for piece in ("SELECT TOP 10 id, mag_r", "CIRCLE(180, 0, 2)", "mag_r < 17"):
+        expect(editor).to_contain_text(piece)
+    shot("form")
+    assert not seen.errors
+    # The browser itself notes the refusal that follows.
+    query.get_by_role("textbox", name="within").fill("2")
+    query.get_by_role("textbox", name="within").press("Enter")
+    expect(query.get_by_role("alert")).to_contain_text("without a unit")
+    shot("form-refused")
+    query.get_by_role("textbox", name="within").fill("3 deg")
+    query.get_by_role("textbox", name="within").press("Enter")
+    expect(query.get_by_role("alert")).to_have_count(0)
+    expect(editor).to_contain_text("CIRCLE(180, 0, 3)")

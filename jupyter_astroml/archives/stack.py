@@ -18,6 +18,9 @@ from jupyter_astroml.core.records import Cutouts, LightCurves, References
 MAX_STACK = 2**28
 # Which record a decoded object becomes.
 RECORDS: dict[type, str] = {Image: "cutouts", Series: "light_curves"}
+# Known zeros of time become this one (TESS's, JD), whatever a block happens to begin with: times in
+# the answers of different blocks must mean the same.
+TIME_ZERO = 2457000.0
 
 
 def stacked(
@@ -143,7 +146,7 @@ def _padded(image: Image, height: int, width: int) -> Image:
 def _light_curves(series: Sequence[Any], references: References) -> LightCurves:
     """Stack light curves on one zero of time; shorter ones are padded with NaN."""
     first: Series = series[0]
-    zero = first.time_zero if np.isfinite(first.time_zero) else 0.0
+    zero = TIME_ZERO if np.isfinite(first.time_zero) else 0.0
     width = max(1, *(len(s.time) for s in series))
     n = len(series)
     time = np.zeros((n, width))

@@ -8,6 +8,7 @@ from serving import DATALINK, curve, image, links, put, references, serving, wri
 
 from jupyter_astroml.archives import stack as module
 from jupyter_astroml.archives.fetch import fetch
+from jupyter_astroml.core.records import join
 
 
 @pytest.fixture
@@ -123,6 +124,17 @@ def test_times_with_another_zero_are_brought_together(server):
     assert found.time_zero == 2457000.0
     # BJD 2457001 is MJD 57000.5.
     np.testing.assert_allclose(found.time, [[1.0, 2.0]] * 3, atol=1e-9)
+
+
+def test_two_blocks_of_a_run_have_the_same_zero_of_time(server):
+    urls = put(
+        server,
+        kepler=curve([2168.0, 2169.0], [1, 1], bjdrefi=2454833),
+        tess=curve([1.0, 2.0], [1, 1], bjdrefi=2457000),
+    )
+    both = references(urls, kind="light_curves")
+    whole = join([fetch(both[:1])[0], fetch(both[1:])[0]])
+    np.testing.assert_allclose(whole.time, [[1.0, 2.0]] * 2, atol=1e-9)
 
 
 def test_light_curves_on_another_clock_or_in_another_band_are_no_part_of_the_stack(server):

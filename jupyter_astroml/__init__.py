@@ -31,6 +31,7 @@ _PUBLIC = {
     "runs": "session",
     "samples": "session",
     "settings": "core.settings",
+    "to_votable": "session",
     "trust": "session",
     "describe": "session",
     "inspect": "widgets.inspect",

@@ -538,6 +538,11 @@ def _warn_of_simulation(about: Mapping[str, Any]) -> None:
 
 def _write(table: Any, path: Path) -> None:
     """Write a table in the format that the name says."""
+    if path.suffix == ".vot":
+        from jupyter_astroml import session
+
+        session.to_votable(table, path)
+        return
     plain = table.copy()
     for name in plain.colnames:
         column = plain[name]
@@ -547,7 +552,7 @@ def _write(table: Any, path: Path) -> None:
             plain[name] = [text or "" for text in texts]
             plain[name].description = column.description
             plain[name].meta = dict(column.meta)
-    # Nested provenance fits into JSON, not into FITS cards or VOTable INFOs.
+    # Nested provenance fits into JSON, not into FITS cards.
     told = json.dumps(dict(table.meta), default=str)
     plain.meta = {"comments": [told]} if path.suffix == ".fits" else {"astroml": told}
     plain.write(path, format=_FORMATS[path.suffix], overwrite=True)

@@ -126,6 +126,31 @@ def cite(*used: Any) -> Any:
     return say(*used, cards={entry.name: entry.card for entry in models()})
 
 
+def to_votable(table: Table, path: Path | str) -> Path:
+    """Write a table as a VOTable: units, UCDs, utypes, nulls, and where it came from.
+
+    Parameters
+    ----------
+    table : Table
+        Rows of a query, predictions as a table, or any other.
+    path : Path or str
+        File.
+
+    Returns
+    -------
+    Path
+        The file.
+
+    Raises
+    ------
+    DataError
+        If a column has values that no VOTable can hold.
+    """
+    from jupyter_astroml.archives.export import to_votable as write
+
+    return write(table, path)
+
+
 def archive(name: str | Known = "") -> Archive:
     """Return an archive by name or by the URL of its TAP service.
 

@@ -151,6 +151,53 @@ def to_votable(table: Table, path: Path | str) -> Path:
     return write(table, path)
 
 
+def send(table: Table, *, to: str = "", name: str = "") -> tuple[str, ...]:
+    """Show a table in TOPCAT, Aladin or another program on this machine (SAMP).
+
+    Parameters
+    ----------
+    table : Table
+        Rows of a query, predictions as a table, or any other.
+    to : str
+        Part of the name of a program; empty takes all that show tables.
+    name : str
+        Title of the table there.
+
+    Returns
+    -------
+    tuple of str
+        Names of the programs that took it.
+
+    Raises
+    ------
+    ArchiveError
+        If no program listens, or none took it.
+    """
+    from jupyter_astroml.archives.samp import send as give
+
+    return give(table, to=to, name=name)
+
+
+def receive(*, timeout: float = 300.0) -> Table:
+    """Wait for the next table that another program on this machine sends (SAMP).
+
+    In TOPCAT: *Interop*, *Send table to*, ``jupyter_astroml``.
+
+    Parameters
+    ----------
+    timeout : float
+        Seconds to wait.
+
+    Raises
+    ------
+    ArchiveError
+        If no program is there, or nothing comes in time.
+    """
+    from jupyter_astroml.archives.samp import receive as take
+
+    return take(timeout=timeout)
+
+
 def archive(name: str | Known = "") -> Archive:
     """Return an archive by name or by the URL of its TAP service.
 

@@ -67,6 +67,8 @@ def test_a_search_finds_columns_in_closed_tables(page, archives):
 
 
 def test_the_tree_is_worked_by_keyboard_alone(page, archives):
+    # The launcher takes the keyboard when it comes, which may be late on a busy machine.
+    page.wait_for_function("document.activeElement.closest('.jp-Launcher') !== null")
     archives.get_by_role("searchbox").focus()
     page.keyboard.press("Tab")
     first = page.locator('[role="treeitem"]:focus')

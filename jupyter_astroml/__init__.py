@@ -42,6 +42,7 @@ _PUBLIC = {
     "AstroMLError": "core.errors",
     "Cutouts": "core.records",
     "LightCurves": "core.records",
+    "Spectra": "core.records",
     "Predictions": "core.records",
     "References": "core.records",
     "__version__": "_version",

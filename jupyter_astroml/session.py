@@ -22,7 +22,13 @@ from jupyter_astroml.archives.known import archives as _archives
 from jupyter_astroml.archives.rows import references
 from jupyter_astroml.core.errors import DataError, ModelError, RunError, SettingsError
 from jupyter_astroml.core.jobs import Engine, Job
-from jupyter_astroml.core.records import Attributions, Cutouts, LightCurves, Predictions, References
+from jupyter_astroml.core.records import (
+    Attributions,
+    LightCurves,
+    Predictions,
+    References,
+    Samples,
+)
 from jupyter_astroml.core.settings import settings
 from jupyter_astroml.core.units import angle
 from jupyter_astroml.models import catalogue
@@ -317,7 +323,7 @@ def _known(values: np.ndarray) -> bool:
 
 
 def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
-    """Get the pixels or cadences of a few objects.
+    """Get the pixels, cadences or spectra of a few objects.
 
     Parameters
     ----------
@@ -328,7 +334,7 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
 
     Returns
     -------
-    Cutouts or LightCurves
+    Cutouts, LightCurves or Spectra
 
     Raises
     ------
@@ -345,7 +351,7 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
 
     if isinstance(data, Run):
         data = data.select(ids if ids is not None else data.predictions(arrays=False).ids)
-    elif isinstance(data, References | Cutouts | LightCurves):
+    elif isinstance(data, References | Samples):
         data = data if ids is None else data[_rows(data.ids, ids)]
     else:
         data = samples(data)
@@ -433,7 +439,7 @@ def predict(
 
     entry = catalogue.find(model)
     job = Job(task="predict", model=entry.name, digest=entry.digest)
-    if not isinstance(data, References | Cutouts | LightCurves):
+    if not isinstance(data, References | Samples):
         data = samples(data, model=model, size=size)
     elif size is not None:
         data = _sized(data, size)
@@ -460,7 +466,7 @@ def predict(
             place.close()
 
 
-def _sized(data: References | Cutouts | LightCurves, size: Any) -> References:
+def _sized(data: References | Samples, size: Any) -> References:
     """Return references to cutouts of another size."""
     if not isinstance(data, References):
         raise DataError(
@@ -544,7 +550,7 @@ def check(data: Any, *, model: str) -> Table:
     from astropy.table import Table as AstropyTable
 
     card = catalogue.find(model).card
-    if not isinstance(data, References | Cutouts | LightCurves):
+    if not isinstance(data, References | Samples):
         data = samples(data, model=model)
     words: list[str] = []
     for start in range(0, len(data), _CHECKED):
@@ -552,7 +558,7 @@ def check(data: Any, *, model: str) -> Table:
     return AstropyTable({"id": data.ids, "fit": np.array(words, dtype=str)})
 
 
-def _fits(card: Card, data: References | Cutouts | LightCurves) -> list[str]:
+def _fits(card: Card, data: References | Samples) -> list[str]:
     """Say for each object of a block whether it fits, or why that is not known."""
     from jupyter_astroml.archives.fetch import fetch as get
     from jupyter_astroml.models.contract import check as compare
@@ -623,7 +629,7 @@ def explain(
     if not model:
         raise ModelError("No model is named", remedy="write explain(…, model='…')")
     wanted = [ids] if isinstance(ids, str) else ids
-    if not isinstance(data, Run | References | Cutouts | LightCurves):
+    if not isinstance(data, Run | References | Samples):
         data = samples(data, model=model)
     loaded = load(model, digest or None)
     seen = loaded.prepare(fetch(data, ids=wanted)).samples

@@ -17,15 +17,16 @@ from jupyter_astroml.archives.decode import OFF_IMAGE, Image, Series, decode, un
 from jupyter_astroml.archives.http import Session, download
 from jupyter_astroml.archives.known import Known, lookup
 from jupyter_astroml.archives.login import Login, login
+from jupyter_astroml.archives.spectrum import Spectrum
 from jupyter_astroml.archives.stack import stacked
 from jupyter_astroml.core.errors import ArchiveError, AstroMLError
-from jupyter_astroml.core.records import Cutouts, LightCurves, References
+from jupyter_astroml.core.records import References, Samples
 
 # Connections to one archive at a time: enough to hide the way there, few enough to be polite.
 PARALLEL = 6
 
 
-def fetch(references: References) -> tuple[Cutouts | LightCurves | None, dict[str, str]]:
+def fetch(references: References) -> tuple[Samples | None, dict[str, str]]:
     """Get the data of each reference.
 
     Parameters
@@ -35,7 +36,7 @@ def fetch(references: References) -> tuple[Cutouts | LightCurves | None, dict[st
 
     Returns
     -------
-    samples : Cutouts, LightCurves or None
+    samples : Cutouts, LightCurves, Spectra or None
         The objects that came, in the order of the references; None if none came.
     failures : dict of str to str
         Reason by id, for the objects that did not.
@@ -111,7 +112,9 @@ def _known(references: References, i: int) -> bool:
     return bool(np.isfinite(references.ra[i]) and np.isfinite(references.dec[i]))
 
 
-def _get(session: Session, place: _Place, references: References, i: int) -> Image | Series | str:
+def _get(
+    session: Session, place: _Place, references: References, i: int
+) -> Image | Series | Spectrum | str:
     """Return what a file holds of an object, or the reason why there is nothing."""
     if not place.url:
         return place.reason

@@ -6,18 +6,19 @@ An object that does not fit among the others gets a reason; it does not spoil th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from jupyter_astroml.archives.decode import Image, Series
-from jupyter_astroml.core.records import Cutouts, LightCurves, References
+from jupyter_astroml.archives.spectrum import Spectrum
+from jupyter_astroml.core.records import Cutouts, LightCurves, References, Samples, Spectra
 
 # Values of a whole block (1 GiB of them): every object is padded to the size of the largest.
 MAX_STACK = 2**28
 # Which record a decoded object becomes.
-RECORDS: dict[type, str] = {Image: "cutouts", Series: "light_curves"}
+RECORDS: dict[type, str] = {Image: "cutouts", Series: "light_curves", Spectrum: "spectra"}
 # Known zeros of time become this one (TESS's, JD), whatever a block happens to begin with: times in
 # the answers of different blocks must mean the same.
 TIME_ZERO = 2457000.0
@@ -25,19 +26,19 @@ TIME_ZERO = 2457000.0
 
 def stacked(
     answers: Sequence[Any], references: References
-) -> tuple[Cutouts | LightCurves | None, dict[str, str]]:
+) -> tuple[Samples | None, dict[str, str]]:
     """Make one record of what came.
 
     Parameters
     ----------
-    answers : sequence of Image, Series or str
+    answers : sequence of Image, Series, Spectrum or str
         One a reference: what was decoded, or the reason why there is nothing.
     references : References
         A block.
 
     Returns
     -------
-    samples : Cutouts, LightCurves or None
+    samples : Cutouts, LightCurves, Spectra or None
         The objects that came, in the order of the references; None if none came.
     failures : dict of str to str
         Reason by id, for the objects that did not, or do not fit among the others.
@@ -54,6 +55,8 @@ def stacked(
             failures[str(references.ids[i])] = f"the file holds {RECORDS[type(found)]}, not {kind}"
         else:
             came[i] = found
+    if kind == "spectra":
+        came = _in_usual_units(came, references)
     lost = _unlike(came, references)
     lost |= _oversized({i: found for i, found in came.items() if i not in lost})
     for i, reason in lost.items():
@@ -61,8 +64,7 @@ def stacked(
         del came[i]
     if not came:
         return None, failures
-    stack = _cutouts if kind == "cutouts" else _light_curves
-    return stack(list(came.values()), references[np.array(list(came))]), failures
+    return _STACKS[kind](list(came.values()), references[np.array(list(came))]), failures
 
 
 def _unlike(came: Mapping[int, Any], references: References) -> dict[int, str]:
@@ -82,14 +84,30 @@ def _unlike(came: Mapping[int, Any], references: References) -> dict[int, str]:
     }
 
 
-def _axes(found: Image | Series, references: References) -> tuple[tuple[str, str], ...]:
+def _axes(found: Image | Series | Spectrum, references: References) -> tuple[tuple[str, str], ...]:
     """Return names and values of what all objects of a stack must share."""
     unit = ("unit", references.flux_unit or found.flux_unit)
     if isinstance(found, Image):
         return ("bands", ",".join(_bands(found, references))), unit
+    if isinstance(found, Spectrum):
+        known = ("unit of wavelength", found.wave_unit)
+        return known, ("medium", found.medium), ("frame", found.frame), unit
     # Known zeros of time are brought together; an unknown one cannot be.
     zero = "known" if np.isfinite(found.time_zero) else "unknown"
     return ("time scale", found.time_scale), ("zero of time", zero), ("band", found.band), unit
+
+
+def _in_usual_units(came: Mapping[int, Any], references: References) -> dict[int, Any]:
+    """Bring spectra into the units that most of them have, where they can be converted."""
+    wave, flux = (
+        Counter(getattr(s, name) for s in came.values()).most_common(1)[0][0] if came else ""
+        for name in ("wave_unit", "flux_unit")
+    )
+    return {
+        # Where the user says the unit, there is nothing to convert.
+        i: s.to(wave_unit=wave, flux_unit=s.flux_unit if references.flux_unit else flux)
+        for i, s in came.items()
+    }
 
 
 def _bands(image: Image, references: References) -> tuple[str, ...]:
@@ -170,3 +188,41 @@ def _light_curves(series: Sequence[Any], references: References) -> LightCurves:
         simulated=any(s.simulated for s in series),
         meta=references.meta,
     )
+
+
+def _spectra(spectra: Sequence[Any], references: References) -> Spectra:
+    """Stack spectra, each on its own grid; shorter ones are padded with NaN."""
+    first: Spectrum = spectra[0]
+    width = max(len(s.values) for s in spectra)
+    wavelength = np.zeros((len(spectra), width))
+    values, errors = (np.full(wavelength.shape, np.nan, dtype=np.float32) for _ in range(2))
+    for i, s in enumerate(spectra):
+        n = len(s.values)
+        wavelength[i, :n], values[i, :n], errors[i, :n] = s.wavelength, s.values, s.errors
+        wavelength[i, n:] = s.wavelength[-1]
+        if n == len(first.values) and np.allclose(
+            s.wavelength, first.wavelength, rtol=1e-12, atol=0
+        ):
+            # The conversion of units rounds: one grid stays one.
+            wavelength[i, :n] = first.wavelength
+    return Spectra(
+        ids=references.ids,
+        wavelength=wavelength,
+        values=values,
+        errors=errors if np.isfinite(errors).any() else None,
+        ra=references.ra,
+        dec=references.dec,
+        wave_unit=first.wave_unit,
+        medium=first.medium,
+        frame=first.frame,
+        flux_unit=references.flux_unit or first.flux_unit,
+        simulated=any(s.simulated for s in spectra),
+        meta=references.meta,
+    )
+
+
+_STACKS: dict[str, Callable[[Sequence[Any], References], Any]] = {
+    "cutouts": _cutouts,
+    "light_curves": _light_curves,
+    "spectra": _spectra,
+}

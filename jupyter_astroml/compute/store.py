@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_astroml.core.errors import DataError, RunError
-from jupyter_astroml.core.records import Cutouts, LightCurves, Predictions, References
+from jupyter_astroml.core.records import Cutouts, LightCurves, Predictions, References, Spectra
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,7 +33,7 @@ MANIFEST = "block.json"
 
 # Rows that are read together; blocks never cross the border between two such groups.
 _GROUP_ROWS = 16_384
-_RECORDS = {kind.__name__: kind for kind in (References, Cutouts, LightCurves)}
+_RECORDS = {kind.__name__: kind for kind in (References, Cutouts, LightCurves, Spectra)}
 _FIXED = ("id", "status", "ra", "dec")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.+-]{0,99}")
 
@@ -113,7 +113,7 @@ def write_data(folder: Path, data: Any, *, block_size: int) -> dict[str, Any]:
     ----------
     folder : Path
         Exists and is empty.
-    data : References, Cutouts or LightCurves
+    data : References, Cutouts, LightCurves or Spectra
         Ids must be unique.
     block_size : int
         Objects in a block.

@@ -17,9 +17,9 @@ def join(parts: list[Any]) -> Any:
 
     Parameters
     ----------
-    parts : list of Cutouts, LightCurves, References or Predictions
+    parts : list of Cutouts, LightCurves, Spectra, References or Predictions
         Not empty.
-        Light curves and dense answers of different lengths are padded to the longest.
+        Light curves, spectra and dense answers of different lengths are padded to the longest.
         Where some parts have errors, masks or a WCS and others have not, those of the others are
         unknown, False and empty.
 
@@ -86,7 +86,7 @@ def _joined(parts: list[Any], names: tuple[str, ...]) -> dict[str, Any]:
         if all(v is None for v in values):
             continue
         filled = [_lacking(p, name) if v is None else v for p, v in zip(parts, values, strict=True)]
-        joined[name] = _stack(filled, edge=name == "time")
+        joined[name] = _stack(filled, edge=name in ("time", "wavelength"))
     return joined
 
 
@@ -116,7 +116,7 @@ def _dense(part: Predictions, name: str, parts: list[Predictions]) -> np.ndarray
 
 
 def _stack(values: list[np.ndarray], *, edge: bool = False) -> np.ndarray:
-    """Concatenate, padding a ragged second axis with NaN or, for times, with the last value."""
+    """Concatenate, padding a ragged second axis with NaN or, for an axis, with its last value."""
     if values[0].ndim != 2 or len({v.shape[1] for v in values}) == 1:
         return np.concatenate(values)
     width = max(v.shape[1] for v in values)

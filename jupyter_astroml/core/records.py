@@ -225,8 +225,79 @@ class LightCurves(_Rows):
 
     def lengths(self) -> np.ndarray:
         """Number of cadences of each object before the padding, shape (n,)."""
-        good = np.isfinite(self.values)
-        return np.where(good.any(axis=1), good.shape[1] - good[:, ::-1].argmax(axis=1), 0)
+        return _lengths(self.values)
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra(_Rows):
+    """Brightness against wavelength, one row of pixels an object; shorter ones are padded.
+
+    Attributes
+    ----------
+    ids : ndarray of str, shape (n,)
+    wavelength : ndarray of float64, shape (n, pixel), in `wave_unit`
+        Rising; every object has its own grid, padding repeats the last wavelength.
+    values : ndarray of float32, shape (n, pixel), in `flux_unit`
+        Padding, and pixels that must not be used, are NaN.
+    ra, dec : ndarray of float64, shape (n,), degrees, ICRS
+        NaN where unknown.
+    errors : ndarray of float32, shape (n, pixel), or None
+        One standard deviation, in `flux_unit`.
+    wave_unit : str
+        A length that astropy can parse, such as ``"Angstrom"``; empty where unknown.
+    medium : str
+        What the wavelengths were measured in: ``"vacuum"`` or ``"air"``; empty where unknown.
+    frame : str
+        ``"observed"``, or ``"rest"`` of the object; empty where unknown.
+    flux_unit : str
+        A unit that astropy can parse; empty where unknown.
+    simulated : bool
+    meta : mapping
+    """
+
+    kind: ClassVar[str] = "spectra"
+    _per_object: ClassVar[tuple[str, ...]] = ("ids", "wavelength", "values", "ra", "dec", "errors")
+
+    ids: np.ndarray
+    wavelength: np.ndarray
+    values: np.ndarray
+    ra: np.ndarray = None  # type: ignore[assignment]
+    dec: np.ndarray = None  # type: ignore[assignment]
+    errors: np.ndarray | None = None
+    wave_unit: str = "Angstrom"
+    medium: str = ""
+    frame: str = ""
+    flux_unit: str = ""
+    simulated: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _settle(self)
+        if self.values.ndim != 2 or self.wavelength.shape != self.values.shape:
+            raise DataError(
+                f"Spectra with wavelengths {self.wavelength.shape} and values {self.values.shape}",
+                remedy="give wavelengths and values of the same shape (object, pixel)",
+            )
+
+    def axes(self) -> dict[str, str]:
+        """Names and units of the axes of `values`."""
+        return {"object": "", "wavelength": self.wave_unit}
+
+    def lengths(self) -> np.ndarray:
+        """Number of pixels of each object before the padding, shape (n,)."""
+        return _lengths(self.values)
+
+    @property
+    def grid(self) -> np.ndarray | None:
+        """The wavelengths that all objects share, shape (pixel,); None if they differ."""
+        first = self.wavelength[:1]
+        return first[0] if len(first) and (self.wavelength == first).all() else None
+
+
+def _lengths(values: np.ndarray) -> np.ndarray:
+    """Return how many entries of each row come before its padding, which is NaN."""
+    good = np.isfinite(values)
+    return np.where(good.any(axis=1), good.shape[1] - good[:, ::-1].argmax(axis=1), 0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +312,7 @@ class References(_Rows):
     formats : ndarray of str, shape (n,)
         Media type of what the URL answers, as ``access_format`` of ObsCore 1.1 section 4.8.
     kind : str
-        Kind of record that the data become: ``"cutouts"`` or ``"light_curves"``.
+        Kind of record that the data become: ``"cutouts"``, ``"light_curves"`` or ``"spectra"``.
     ra, dec : ndarray of float64, shape (n,), degrees, ICRS
     size_arcsec : float or None
         Full width of the cutout around the position; None takes the whole image.

@@ -148,4 +148,4 @@ def test_nothing_that_arrives_is_told_as_nothing(sky, galaxies):
     rows["access_url"] = [f"{sky.url}/capabilities"] * 2
     found, failures = fetch(sky.samples(rows))
     assert found is None
-    assert all("neither FITS nor JPEG" in why for why in failures.values())
+    assert all("no VOTable" in why for why in failures.values())

@@ -13,6 +13,7 @@ from jupyter_astroml.core.records import (
     Predictions,
     References,
     Samples,
+    Spectra,
 )
 
 
@@ -31,9 +32,20 @@ def curves(lengths):
     return LightCurves(ids=[f"s{i}" for i in range(len(lengths))], time=time, values=values)
 
 
-def test_both_kinds_of_data_follow_the_protocol():
-    assert isinstance(cutouts(), Samples)
-    assert isinstance(curves([3]), Samples)
+def spectra(lengths, *, step=2.0, **changes):
+    width = max(lengths)
+    values = np.full((len(lengths), width), np.nan, dtype=np.float32)
+    for i, length in enumerate(lengths):
+        values[i, :length] = 1.0
+    wavelength = np.tile(4000.0 + step * np.arange(width), (len(lengths), 1))
+    ids = [f"q{i}" for i in range(len(lengths))]
+    return Spectra(**{"ids": ids, "wavelength": wavelength, "values": values, **changes})
+
+
+def test_every_kind_of_data_follows_the_protocol():
+    for samples in (cutouts(), curves([3]), spectra([3])):
+        assert isinstance(samples, Samples)
+        assert len(samples.axes()) == samples.values.ndim
 
 
 def test_selected_rows_keep_their_own_ids_and_values():
@@ -72,6 +84,19 @@ def test_joined_light_curves_of_different_lengths_are_padded_at_the_end():
     assert joined.time[0].tolist() == [0.0, 1.0, 2.0, 2.0, 2.0]
 
 
+def test_spectra_of_different_lengths_are_padded_and_keep_their_own_grids():
+    joined = join([spectra([2], step=1.0), spectra([3])])
+    assert joined.wavelength.tolist() == [[4000.0, 4001.0, 4001.0], [4000.0, 4002.0, 4004.0]]
+    assert joined.lengths().tolist() == [2, 3]
+    assert joined.grid is None
+    assert joined[1].grid.tolist() == [4000.0, 4002.0, 4004.0]
+
+
+def test_wavelengths_and_values_of_a_spectrum_have_one_shape():
+    with pytest.raises(DataError, match=r"wavelengths \(1, 2\) and values \(1, 3\)"):
+        spectra([3], wavelength=np.ones((1, 2)))
+
+
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
 def test_errors_of_some_parts_are_kept_and_unknown_for_the_others(order):
     with_errors = replace(curves([3]), errors=np.full((1, 3), 0.5, np.float32))
@@ -99,6 +124,9 @@ def test_masks_of_some_parts_are_kept_and_nothing_is_masked_in_the_others():
         (curves([3]), replace(curves([3]), band="TESS"), "different band"),
         (cutouts(), cutouts(values=np.zeros((3, 2, 5, 5), np.float32)), "different sizes"),
         (cutouts(), curves([3]), "Cutouts and LightCurves"),
+        (spectra([3]), spectra([3], medium="air"), "different medium"),
+        (spectra([3]), spectra([3], wave_unit="nm"), "different wave_unit"),
+        (spectra([3]), spectra([3], frame="rest"), "different frame"),
     ],
 )
 def test_parts_that_mean_different_things_are_not_joined(one, other, words):

@@ -8,7 +8,7 @@ from serving import DATALINK, curve, image, links, put, references, serving, wri
 
 from jupyter_astroml.archives import stack as module
 from jupyter_astroml.archives.fetch import fetch
-from jupyter_astroml.core.records import join
+from jupyter_astroml.core.joining import join
 
 
 @pytest.fixture

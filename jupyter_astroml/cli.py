@@ -144,8 +144,13 @@ def archive() -> None:
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="File with a token; only requests that carry it are answered.",
 )
+@click.option("--user-tables", is_flag=True, help="Let users make tables, kept in memory.")
 def archive_serve(
-    folder: Path | None, port: int, config: Path | None, token_file: Path | None
+    folder: Path | None,
+    port: int,
+    config: Path | None,
+    token_file: Path | None,
+    user_tables: bool,  # noqa: FBT001
 ) -> None:
     """Publish FOLDER (or the demo sky) as a VO archive until interrupted."""
     from jupyter_astroml.embedded.serve import main as serve
@@ -154,6 +159,7 @@ def archive_serve(
     given += ["--port", str(port)]
     given += ["--config", str(config)] if config else []
     given += ["--token-file", str(token_file)] if token_file else []
+    given += ["--user-tables"] if user_tables else []
     sys.exit(serve(given))
 
 

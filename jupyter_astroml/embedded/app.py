@@ -18,7 +18,7 @@ import tornado.web
 
 from jupyter_astroml.core.errors import ArchiveError
 
-from . import cone, datalink, products, sia, soda, ssa, tap, uws, vosi, web
+from . import cone, datalink, load, products, sia, soda, ssa, tap, usertables, uws, vosi, web
 from .engine import Database
 
 _TICK_SECONDS = 1.0
@@ -54,7 +54,8 @@ def application(service: web.Service) -> tornado.web.Application:
         (r"/tap/async/([0-9a-f]{16})/?", uws.JobResource),
         (r"/tap/async/([0-9a-f]{16})/([a-z/]+)", uws.JobResource),
         (r"/tap/tables", vosi.Tables),
-        (r"/tap/tables/([^/]+)", vosi.Tables),
+        (r"/tap/tables/([^/]+)", load.Tables),
+        (r"/tap/load/([^/]+)", load.Load),
         (r"/tap/capabilities", vosi.Capabilities),
         (r"/(?:tap|sia2|ssa|scs/[^/]+)/availability", vosi.Availability),
         (r"/tap/examples", vosi.Examples),
@@ -90,6 +91,7 @@ async def serve(
     until: Callable[[web.Service], bool] = lambda service: False,
     about: dict[str, Any] | None = None,
     token: str = "",
+    users: bool = False,
 ) -> None:
     """Serve an archive on loopback until a signal comes or `until` says so.
 
@@ -107,6 +109,8 @@ async def serve(
         More for ``GET /`` to answer.
     token : str
         What requests for data must carry as ``Authorization: Bearer``; empty lets everybody in.
+    users : bool
+        Whether users may make tables of their own, in memory.
 
     Raises
     ------
@@ -120,7 +124,7 @@ async def serve(
             f"The port {port} cannot be used", cause=str(err), remedy="choose another, or 0"
         ) from err
     base = f"http://127.0.0.1:{sockets[0].getsockname()[1]}"
-    database = Database(archive.database, base=base)
+    database = Database(archive.database, base=base, users=users)
     jobs = uws.Jobs(database, base=base)
     store = products.Store(archive.root)
     told = {"service": "jupyter_astroml embedded archive", "instance": secrets.token_hex(8)}
@@ -134,6 +138,7 @@ async def serve(
         examples=archive.examples,
         about={**told, "url": base, **(about or {})},
         token=token,
+        users=usertables.UserTables(database) if users else None,
     )
     server = tornado.httpserver.HTTPServer(
         application(service), max_body_size=web.MAX_BODY, max_header_size=1 << 16

@@ -236,9 +236,9 @@ class Builder:
             )
             for name, description in TAP_SCHEMA_TABLES
         ]
-        rows = _tap_schema_rows(self._schemas, [*self._tables, *own])
+        rows = tap_schema_rows(self._schemas, [*self._tables, *own])
         for name, _ in TAP_SCHEMA_TABLES:
-            self._insert(f"tap_schema.{name}", _tap_schema_table(name, rows[name]))
+            self._insert(f"tap_schema.{name}", tap_schema_table(name, rows[name]))
         self._con.execute("CREATE TABLE internal.links (table_name VARCHAR, column_name VARCHAR)")
         links = [(t.name, c.name) for t in self._tables for c in t.columns if c.link]
         if links:
@@ -261,7 +261,8 @@ def _typed(column: Column, array: pa.Array) -> Column:
     return replace(column, datatype=datatype, arraysize=arraysize, xtype=column.xtype or xtype)
 
 
-def _tap_schema_table(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
+def tap_schema_table(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
+    """Return rows of `tap_schema_rows` with the types that a table of TAP_SCHEMA has."""
     import pyarrow as pa
 
     columns = _TAP_SCHEMA_COLUMNS[name]
@@ -275,9 +276,10 @@ def _tap_schema_table(name: str, rows: list[tuple[Any, ...]]) -> pa.Table:
     )
 
 
-def _tap_schema_rows(
+def tap_schema_rows(
     schemas: Mapping[str, str], tables: Sequence[Table]
 ) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the rows of each table of TAP_SCHEMA that describe these schemas and tables."""
     rows: dict[str, list[tuple[Any, ...]]] = {name: [] for name, _ in TAP_SCHEMA_TABLES}
     for i, (schema, text) in enumerate(schemas.items()):
         rows["schemas"].append((delimited(schema), "", text, i))

@@ -19,7 +19,7 @@ from sqlglot.optimizer.scope import Scope, build_scope
 
 from jupyter_astroml.core.errors import QueryError
 
-from . import adql, geometry
+from . import adql, geometry, usertables
 from .build import Product
 from .tables import Column, ForeignKey, Table
 from .types import field_type
@@ -95,22 +95,37 @@ class Database:
         A database written by `build.Builder`.
     base : str
         Address of the archive, which completes the relative links in the tables.
+    users : bool
+        Whether users may add tables, in memory.
     """
 
-    def __init__(self, path: Path, *, base: str = "", threads: int = 2) -> None:
+    def __init__(
+        self, path: Path, *, base: str = "", threads: int = 2, users: bool = False
+    ) -> None:
         self._con = _connect(path, threads=threads)
-        self.tables = _read_tables(self._con)
+        self.tables: Mapping[str, Table] = _read_tables(self._con)
         self.schemas: dict[str, str] = dict(
             self._con.execute(
                 "SELECT trim(schema_name, '\"'), description FROM arc.tap_schema.schemas "
                 "ORDER BY schema_index"
             ).fetchall()
         )
-        _expose(self._con, self.tables.values(), base=base)
+        if users:
+            usertables.prepare(self._con)
+            self.schemas[usertables.SCHEMA] = usertables.DESCRIPTION
+        _expose(self._con, self.tables.values(), base=base, users=users)
         _lock(self._con)
         first = self._fetch("SELECT * FROM arc.internal.products LIMIT ?", [_KEPT_PRODUCTS])
         self._products = {row[0]: _product(row) for row in first}
         self._known = adql.schema(_tree_of_names(self.tables))
+
+    def cursor(self) -> duckdb.DuckDBPyConnection:
+        """Return a connection of its own to the same tables."""
+        return self._con.cursor()
+
+    def publish(self, tables: Mapping[str, Table]) -> None:
+        """Let queries name these tables, and no others."""
+        self.tables, self._known = tables, adql.schema(_tree_of_names(tables))
 
     def close(self) -> None:
         """Close the database."""
@@ -262,8 +277,11 @@ def _lock(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("SET lock_configuration = true")
 
 
-def _expose(con: duckdb.DuckDBPyConnection, tables: Any, *, base: str) -> None:
-    """Make a view of each table in which the links are complete addresses."""
+def _expose(con: duckdb.DuckDBPyConnection, tables: Any, *, base: str, users: bool) -> None:
+    """Make a view of each table in which the links are complete addresses.
+
+    Views of TAP_SCHEMA have what it says of the tables of users too.
+    """
     for table in tables:
         schema, _, name = table.name.partition(".")
         con.execute(f"CREATE SCHEMA IF NOT EXISTS {_quoted(schema)}")
@@ -274,6 +292,12 @@ def _expose(con: duckdb.DuckDBPyConnection, tables: Any, *, base: str) -> None:
         con.execute(
             f"CREATE VIEW memory.{_quoted(schema)}.{_quoted(name)} AS "  # noqa: S608 - quoted
             f"SELECT {columns} FROM arc.{_quoted(schema)}.{_quoted(name)}"
+            + (
+                f" UNION ALL SELECT {columns} FROM "  # noqa: S608 - quoted
+                f"memory.{usertables.META}.{_quoted(name)}"
+                if users and schema == "tap_schema"
+                else ""
+            )
         )
 
 

@@ -77,6 +77,7 @@ def start(
     port: int = 0,
     config: str | Path | None = None,
     token: str = "",
+    user_tables: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Running:
     """Start an archive as a child process, which ends when this process does.
@@ -92,6 +93,8 @@ def start(
     token : str
         What every request for data must carry as ``Authorization: Bearer``; empty lets everybody
         on this computer in.
+    user_tables : bool
+        Let whoever may ask make tables too; they are in memory, and end with the archive.
     progress : callable, optional
         Told what is being done, such as building the demo sky for the first time.
 
@@ -109,6 +112,8 @@ def start(
     command = [sys.executable, "-m", "jupyter_astroml.embedded", "--port", str(port), "--child"]
     if config is not None:
         command += ["--config", str(config)]
+    if user_tables:
+        command += ["--user-tables"]
     if folder is not None:
         command += ["--", str(folder)]
     # A file, and no pipe that would fill up and stop the child when nobody reads it.
@@ -386,6 +391,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--token-file", help="file with the token that requests must carry as Authorization: Bearer"
     )
+    parser.add_argument(
+        "--user-tables", action="store_true", help="let users make tables, in memory"
+    )
     parser.add_argument("--idle-minutes", type=float, default=0.0, help="end when nobody asks")
     parser.add_argument("--state", help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
@@ -455,7 +463,13 @@ async def _serve(given: argparse.Namespace, scratch: Path, say: Callable[[str, A
     about = {"version": version() if given.state else "", "pid": os.getpid()}
     try:
         await app.serve(
-            archive, port=given.port, ready=ready, until=ended, about=about, token=token
+            archive,
+            port=given.port,
+            ready=ready,
+            until=ended,
+            about=about,
+            token=token,
+            users=given.user_tables,
         )
     finally:
         if given.state:

@@ -19,6 +19,8 @@ _IVOA = "ivo://ivoa.net/std/"
 _XML = "http://www.ivoa.net/xml/"
 _XSI = ' xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
 _DATA = f' xmlns:vs="{_XML}VODataService/v1.1"{_XSI}'
+# As CADC calls it; no standard has it yet.
+_LOAD = "VOSI#table-load-1.x"
 _OWN_FUNCTIONS = {
     "ivo_nocasematch(value VARCHAR(*), pattern VARCHAR(*)) -> INTEGER": (
         "1 when the value matches the LIKE pattern whatever the case, else 0"
@@ -89,6 +91,7 @@ class Capabilities(Endpoint):
             + _capability("VOSI#availability", f"{base}/availability")
             + _capability("VOSI#tables-1.1", f"{base}/tables", version="1.1")
             + _capability("DALI#examples", f"{base}/examples", kind="vr:WebBrowser")
+            + (_capability(_LOAD, f"{base}/load") if self.service.users else "")
             + beside
             + "</vosi:capabilities>"
         )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .engine import Database
     from .products import Store
     from .soda import Images
+    from .usertables import UserTables
     from .uws import Jobs
 
 T = TypeVar("T")
@@ -56,6 +57,8 @@ class Service:
         Who this archive is, for `serve` to recognise it.
     token : str
         What every request for data must carry; empty lets everybody in.
+    users : UserTables, optional
+        Tables that users may make; None where they may not.
     """
 
     base: str
@@ -67,6 +70,7 @@ class Service:
     examples: tuple[tuple[str, str], ...]
     about: dict[str, Any] = field(default_factory=dict)
     token: str = field(default="", repr=False)
+    users: UserTables | None = None
     started: float = field(default_factory=time.time)
     touched: float = field(default_factory=time.monotonic)
     # Jobs have threads of their own: a heavy job must not keep a short query waiting.

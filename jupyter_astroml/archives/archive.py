@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import requests
 
-from jupyter_astroml.archives import simple
+from jupyter_astroml.archives import simple, usertables
 from jupyter_astroml.archives.adql import Problem, check
 from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
 from jupyter_astroml.archives.completion import Completions, complete
@@ -341,6 +341,50 @@ class Archive:
             made.write()
             job.run()
         return made
+
+    def save(self, table: Table, *, name: str) -> str:
+        """Keep a table of yours on the archive, where the archive does that for its users.
+
+        Parameters
+        ----------
+        table : astropy.table.Table
+            Any rows, such as predictions.
+        name : str
+            ``schema.table`` in a schema of yours; for Gaia, which chooses the schema, the table.
+
+        Returns
+        -------
+        str
+            What queries call it.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive refuses, or keeps no tables of users.
+        DataError
+            If the archive could not hold a column.
+        """
+        with self._session.released():
+            called = usertables.save(self._known, table, name=name, session=self._session)
+        self._described = TapSchema(self._described_in)
+        return called
+
+    def drop(self, name: str) -> None:
+        """Drop a table that was saved.
+
+        Parameters
+        ----------
+        name : str
+            As it was given to `save`.
+
+        Raises
+        ------
+        ArchiveError
+            If the archive refuses, or there is no such table of yours.
+        """
+        with self._session.released():
+            usertables.drop(self._known, name=name, session=self._session)
+        self._described = TapSchema(self._described_in)
 
     def jobs(self) -> list[QueryJob]:
         """Return the jobs that were submitted to this archive from here, the newest first.

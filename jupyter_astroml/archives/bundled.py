@@ -35,6 +35,8 @@ class Known:
         Service that exchanges a name and a password for a token or a cookie.
     cookie : str
         Cookie in which its tokens travel; empty where they go into ``Authorization: Bearer``.
+    upload : str
+        Service that keeps tables of users, where it is that of TAP+ and not of TAP itself.
     hosts : tuple of str
         More hosts of its own, beside those of its addresses, that may be sent credentials.
     rows : int
@@ -57,6 +59,7 @@ class Known:
     realm: str = ""
     login: str = ""
     cookie: str = ""
+    upload: str = ""
     hosts: tuple[str, ...] = ()
     rows: int = 0
     note: str = ""
@@ -72,6 +75,7 @@ class Known:
             self.ssa,
             self.datalink,
             self.login,
+            self.upload,
             *(f"https://{h}" for h in self.hosts),
         ]
         return frozenset(filter(None, map(origin, given)))
@@ -124,7 +128,7 @@ def _as(kind: object, value: object, *, key: str) -> Any:
 def _sound(entry: Known) -> Known:
     if not entry.name.replace("-", "").replace("_", "").isalnum() or len(entry.name) > 40:
         raise ValueError(f"the name {entry.name[:60]!r} is no word")
-    for key in ("url", "sia2", "ssa", "login", "page"):
+    for key in ("url", "sia2", "ssa", "login", "upload", "page"):
         address = getattr(entry, key)
         if address and origin(address) is None:
             raise ValueError(f"{key} is no http(s) address: {address[:60]!r}")
@@ -171,6 +175,7 @@ KNOWN = (
         "https://gea.esac.esa.int/tap-server/tap",
         auth=("cookie",),
         login="https://gea.esac.esa.int/tap-server/login",
+        upload="https://gea.esac.esa.int/tap-server/Upload",
         note="Public without a login, which keeps tables of your own",
         cite=("gaia2016", "gaia2023"),
         page="https://www.cosmos.esa.int/web/gaia-users/credits",

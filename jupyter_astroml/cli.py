@@ -286,6 +286,7 @@ def models_test(model: str | None, everything: bool, as_json: bool) -> None:  # 
 @click.option("--block", default=0, help="Objects in a block; 0 fits it to the time they take.")
 @click.option("--size", type=float, help="Full width of cutouts, arcsec; default: the model's.")
 @click.option("--run", type=click.Path(path_type=Path), help="Folder of the run.")
+@click.option("--detach", is_flag=True, help="Leave the work to a process of its own.")
 @_OUT
 @_JSON
 def predict(
@@ -298,6 +299,7 @@ def predict(
     block: int,
     size: float | None,
     run: Path | None,
+    detach: bool,  # noqa: FBT001
     out: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
@@ -306,7 +308,10 @@ def predict(
 
     from jupyter_astroml import session
 
+    if detach and out:
+        raise click.UsageError("--out needs the answers: leave out --detach, or use 'watch' then")
     rows = session.archive(name).query(adql)
+    _stop_gently()
     try:
         made = session.predict(
             rows,
@@ -318,6 +323,7 @@ def predict(
             size=None if size is None else size * u.arcsec,
             run=run,
             progress=not as_json,
+            detach=detach,
         )
     except KeyboardInterrupt:
         click.echo(
@@ -326,7 +332,66 @@ def predict(
             err=True,
         )
         raise
-    _tell(made, out=out, as_json=as_json)
+    if detach:
+        _tell_state(made, as_json=as_json)
+    else:
+        _tell(made, out=out, as_json=as_json)
+
+
+def _stop_gently() -> None:
+    """Take a batch system's wish to stop as an interruption: what was done is kept."""
+    import signal
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
+def _tell_state(run: Any, *, as_json: bool) -> None:
+    found = run.summary
+    if as_json:
+        _print(found)
+        return
+    click.echo(f"{found['folder']}: {found['state']}, {found['done']} of {found['total']} objects")
+
+
+@main.command()
+@_MODEL
+@_QUERY
+@_ARCHIVE
+@_WORKERS
+@_JSON
+def estimate(model: str, adql: str, name: str, workers: int, as_json: bool) -> None:  # noqa: FBT001
+    """Tell what running MODEL over the rows of a query will take."""
+    from jupyter_astroml import session
+
+    found = session.estimate(session.archive(name).query(adql), model=model, workers=workers)
+    if as_json:
+        _print(found.to_json())
+    else:
+        click.echo(found)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_OUT
+@_JSON
+def watch(run: Path, out: Path | None, as_json: bool) -> None:  # noqa: FBT001
+    """Wait for RUN, which another process drives."""
+    from jupyter_astroml import session
+
+    _tell(session.watch(run, progress=not as_json), out=out, as_json=as_json)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_JSON
+def stop(run: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Stop RUN, which another process drives; 'resume' completes it."""
+    from jupyter_astroml import session
+
+    _tell_state(session.stop(run), as_json=as_json)
 
 
 @main.command()
@@ -334,6 +399,7 @@ def predict(
 @_ENGINE
 @_WORKERS
 @_CLUSTER
+@click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @_OUT
 @_JSON
 def resume(
@@ -341,16 +407,23 @@ def resume(
     engine: str | None,
     workers: int,
     cluster: str | None,
+    quiet: bool,  # noqa: FBT001
     out: Path | None,
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Do what is missing in RUN."""
     from jupyter_astroml import session
 
+    _stop_gently()
     made = session.resume(
-        run, engine=engine or "", workers=workers, cluster=cluster, progress=not as_json
+        run,
+        engine=engine or "",
+        workers=workers,
+        cluster=cluster,
+        progress=not (as_json or quiet),
     )
-    _tell(made, out=out, as_json=as_json)
+    if not quiet or out or as_json:
+        _tell(made, out=out, as_json=as_json)
 
 
 @main.command()
@@ -411,7 +484,10 @@ def runs(folder: Path | None, as_json: bool) -> None:  # noqa: FBT001
         _print(found)
         return
     for r in found:
-        click.echo(f"{r['name']:44} {r['model']:24} {r['done']}/{r['total']}, {r['failed']} failed")
+        click.echo(
+            f"{r['name']:44} {r['model']:24} {r['done']}/{r['total']}, "
+            f"{r['failed']} failed, {r['state']}"
+        )
 
 
 @main.command()

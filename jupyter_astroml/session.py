@@ -36,6 +36,7 @@ from jupyter_astroml.models import catalogue
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from jupyter_astroml.compute.estimate import Estimate
     from jupyter_astroml.compute.run import Progress, Run
     from jupyter_astroml.models.cards import Card
     from jupyter_astroml.models.evaluation import Evaluation
@@ -392,6 +393,7 @@ def predict(
     block: int = 0,
     progress: Callable[[Progress], Any] | bool = True,
     cancel: Callable[[], bool] | None = None,
+    detach: bool = False,
 ) -> Run:
     """Run a model over objects, and keep what it answers on disk as it arrives.
 
@@ -418,6 +420,10 @@ def predict(
         True shows a bar; a callable gets each `Progress`.
     cancel : callable, optional
         Asked often; when it returns True the run stops, and can be resumed.
+    detach : bool
+        Let a process of its own do the work and return at once: the run goes on when this
+        notebook is closed. `watch` waits for it, `stop` ends it, `runs` finds it again.
+        For an engine by name and a cluster by address.
 
     Returns
     -------
@@ -434,36 +440,153 @@ def predict(
     RunError
         If the folder is taken, or the engine fails.
     """
-    from jupyter_astroml.compute.blocks import fit_block_size
-    from jupyter_astroml.compute.run import Run
-
-    entry = catalogue.find(model)
-    job = Job(task="predict", model=entry.name, digest=entry.digest)
-    if not isinstance(data, References | Samples):
-        data = samples(data, model=model, size=size)
-    elif size is not None:
-        data = _sized(data, size)
-    kind = data.kind
-    if kind and kind != entry.card.kind:
-        raise DataError(
-            f"The model {model} takes {entry.card.kind}, and these are {kind}",
-            remedy="choose a model for this kind of data: aml.models()",
+    job, data = _prepared(data, model=model, size=size)
+    folder = Path(run) if run is not None else _new_folder(job.model)
+    if detach:
+        return _detached(
+            folder, job, data, block=block, engine=engine, workers=workers, cluster=cluster
         )
     place, owned = _engine(engine, workers=workers, cluster=cluster)
-    seconds = settings().block_seconds
     try:
-        folder = Path(run) if run is not None else _new_folder(entry.name)
-        made = Run.create(
-            folder,
-            job=job,
-            data=data,
-            block_size=block or fit_block_size(place, job, data, seconds=seconds).objects,
-            meta={"engine": place.name, "query": dict(data.meta)},
-        )
+        made = _created(folder, job, data, block=block, fitted=place, engine=place.name)
         return _drive(made, place, progress=progress, cancel=cancel)
     finally:
         if owned:
             place.close()
+
+
+def _created(
+    folder: Path,
+    job: Job,
+    data: References | Samples,
+    *,
+    block: int,
+    fitted: Engine,
+    engine: str,
+) -> Run:
+    """Make a run whose blocks are fitted to an engine, unless their size is given."""
+    from jupyter_astroml.compute.blocks import fit_block_size
+    from jupyter_astroml.compute.run import Run
+
+    seconds = settings().block_seconds
+    return Run.create(
+        folder,
+        job=job,
+        data=data,
+        block_size=block or fit_block_size(fitted, job, data, seconds=seconds).objects,
+        meta={"engine": engine, "query": dict(getattr(data, "meta", {}))},
+    )
+
+
+def _detached(
+    folder: Path,
+    job: Job,
+    data: References | Samples,
+    *,
+    block: int,
+    engine: Engine | str,
+    workers: int,
+    cluster: Any,
+) -> Run:
+    """Make a run and leave it to a process of its own."""
+    from jupyter_astroml.compute.detached import start
+
+    if not isinstance(engine, str) or not isinstance(cluster, str | None):
+        raise SettingsError(
+            "Another process cannot use an engine or a cluster of this one",
+            remedy="name the engine ('here', 'dask'), and give the cluster's address as text",
+        )
+    name = "dask" if cluster else settings(engine=engine or None).engine
+    # Objects cost the same everywhere, and no cluster has to start twice.
+    made = _created(folder, job, data, block=block, fitted=globals()["engine"]("here"), engine=name)
+    options = ["--engine", name, "--workers", str(workers)]
+    start(made, arguments=(*options, *(["--cluster", cluster] if cluster else [])))
+    return made
+
+
+def watch(run: Run | Path | str, *, progress: Callable[[Progress], Any] | bool = True) -> Run:
+    """Wait for a run that another process drives, with its progress.
+
+    Interrupting the kernel stops the watching; the run goes on.
+
+    Parameters
+    ----------
+    run : Run, Path or str
+        As for `open_run`.
+    progress : callable or bool
+        As for `predict`.
+
+    Raises
+    ------
+    RunError
+        If the run stopped before its end.
+    """
+    from jupyter_astroml.compute.detached import watch as wait
+
+    made = open_run(run)
+    if progress is True:
+        with _Bar(made) as show:
+            wait(made, progress=show)
+    else:
+        wait(made, progress=progress or None)
+    return made
+
+
+def stop(run: Run | Path | str) -> Run:
+    """Stop a run that another process of this machine drives; `resume` completes it.
+
+    Raises
+    ------
+    RunError
+        If it is driven on another machine or in this very notebook, or does not stop.
+    """
+    from jupyter_astroml.compute.detached import stop as end
+
+    made = open_run(run)
+    end(made)
+    return made
+
+
+def estimate(data: Any, *, model: str, workers: int = 0, size: Any = None) -> Estimate:
+    """Tell what a run will take before it begins: eight objects are fetched and run here.
+
+    Parameters
+    ----------
+    data, model, size
+        As for `predict`.
+    workers : int
+        Processes of a cluster on this machine; 0 takes one for each core.
+
+    Returns
+    -------
+    Estimate
+        Objects, bytes, and seconds on each engine; shows itself as a table in a notebook.
+
+    Raises
+    ------
+    ModelError, DataError
+        As `predict`, which would fail for the same reason.
+    """
+    from jupyter_astroml import tasks
+    from jupyter_astroml.compute.estimate import estimate as tried
+
+    job, data = _prepared(data, model=model, size=size)
+    return tried(tasks.perform, tasks.prepare, job, data, workers=workers)
+
+
+def _prepared(data: Any, *, model: str, size: Any) -> tuple[Job, References | Samples]:
+    """Return the job of a prediction and the data that it is for."""
+    entry = catalogue.find(model)
+    if not isinstance(data, References | Samples):
+        data = samples(data, model=model, size=size)
+    elif size is not None:
+        data = _sized(data, size)
+    if data.kind and data.kind != entry.card.kind:
+        raise DataError(
+            f"The model {model} takes {entry.card.kind}, and these are {data.kind}",
+            remedy="choose a model for this kind of data: aml.models()",
+        )
+    return Job(task="predict", model=entry.name, digest=entry.digest), data
 
 
 def _sized(data: References | Samples, size: Any) -> References:

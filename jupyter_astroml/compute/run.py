@@ -6,6 +6,7 @@
     data/             references or samples: resuming needs nothing else
     blocks/00012/     block.json with the hash of each file, columns.parquet, arrays.zarr
     lock              held by the process that drives the run
+    driver.log        what a process said that drives it on its own
 
 A run appears whole by one rename, and so does each block, so that a process may be killed at any
 moment.
@@ -57,6 +58,7 @@ DATA = "data"
 BLOCKS = "blocks"
 LOCK = "lock"
 DRIVER = "driver.json"
+LOG = "driver.log"
 
 _BLOCK_NAME = re.compile(r"\d{5,10}")
 _TASK = re.compile(r"[a-z][a-z_]{0,39}")
@@ -335,6 +337,7 @@ class Run:
             "done": at.done,
             "failed": at.failed,
             "seconds": at.seconds,
+            "state": "done" if at.finished else "running" if self.driver() else "stopped",
         }
 
     def __repr__(self) -> str:
@@ -359,14 +362,15 @@ class Run:
         """
         from filelock import FileLock, Timeout
 
-        lock = FileLock(self.folder / LOCK, timeout=0)
+        # Who asks whether somebody drives holds the lock for a moment.
+        lock = FileLock(self.folder / LOCK, timeout=1)
         try:
             lock.acquire()
         except Timeout as err:
             raise RunError(
                 f"The run {self.folder.name} is already being driven",
                 cause=_driver(self.folder),
-                remedy="wait for it, or stop it",
+                remedy="wait for it (aml.watch), or stop it (aml.stop)",
             ) from err
         except (OSError, NotImplementedError) as err:
             raise RunError(
@@ -389,6 +393,25 @@ class Run:
             with suppress(OSError):
                 (self.folder / DRIVER).unlink()
             lock.release()
+
+    def driver(self) -> dict[str, Any] | None:
+        """Return process id, host and start of who drives this run, or None if nobody does.
+
+        Where the folder is of somebody else, None too: nobody else can drive it.
+        """
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.folder / LOCK, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout:
+            with suppress(RunError):
+                return read_json(self.folder / DRIVER)
+            return {}
+        except (OSError, NotImplementedError):
+            return None
+        lock.release()
+        return None
 
     def _span(self, index: int) -> tuple[int, int]:
         if not 0 <= index < self.n_blocks:

@@ -37,6 +37,9 @@ class Known:
         Cookie in which its tokens travel; empty where they go into ``Authorization: Bearer``.
     upload : str
         Service that keeps tables of users, where it is that of TAP+ and not of TAP itself.
+    spaces : tuple of str
+        Its VOSpaces, each with short name, identifier and address: ``arc ivo://cadc.nrc.ca/arc
+        https://…``.
     hosts : tuple of str
         More hosts of its own, beside those of its addresses, that may be sent credentials.
     rows : int
@@ -60,6 +63,7 @@ class Known:
     login: str = ""
     cookie: str = ""
     upload: str = ""
+    spaces: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     rows: int = 0
     note: str = ""
@@ -76,6 +80,7 @@ class Known:
             self.datalink,
             self.login,
             self.upload,
+            *(text.split()[-1] for text in self.spaces if text.strip()),
             *(f"https://{h}" for h in self.hosts),
         ]
         return frozenset(filter(None, map(origin, given)))
@@ -132,6 +137,10 @@ def _sound(entry: Known) -> Known:
         address = getattr(entry, key)
         if address and origin(address) is None:
             raise ValueError(f"{key} is no http(s) address: {address[:60]!r}")
+    for text in entry.spaces:
+        words = text.split()
+        if len(words) != 3 or not words[1].startswith("ivo://") or not origin(words[2]):
+            raise ValueError(f"spaces has {text[:60]!r}: give short name, ivo:// and http(s)://")
     for host in entry.hosts:
         if origin(f"https://{host}") != ("https", host, 443):
             raise ValueError(f"hosts has {host[:60]!r}, which is no name of a host")
@@ -156,6 +165,10 @@ KNOWN = (
         auth=_CADC_AUTH,
         realm="cadc",
         login=_CADC_LOGIN,
+        spaces=(
+            "vos ivo://cadc.nrc.ca/vault https://ws-cadc.canfar.net/vault",
+            "arc ivo://cadc.nrc.ca/arc https://ws-uv.canfar.net/arc",
+        ),
         note="Public without a login; proprietary data need one",
         page="https://www.cadc-ccda.hia-iha.nrc-cnrc.gc.ca/",
     ),

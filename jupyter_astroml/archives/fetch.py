@@ -5,6 +5,7 @@ Every object ends in the samples or among the failures with its reason; none is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,11 +16,12 @@ import numpy as np
 from jupyter_astroml.archives.datalink import Links, follow, is_datalink
 from jupyter_astroml.archives.decode import OFF_IMAGE, Image, Series, decode, untrusted
 from jupyter_astroml.archives.http import Session, download
-from jupyter_astroml.archives.known import Known, lookup
-from jupyter_astroml.archives.login import Login, login
+from jupyter_astroml.archives.known import Known, archives, lookup
+from jupyter_astroml.archives.login import login
 from jupyter_astroml.archives.spectrum import Spectrum
 from jupyter_astroml.archives.stack import stacked
-from jupyter_astroml.core.errors import ArchiveError, AstroMLError
+from jupyter_astroml.archives.vospace import Space, is_name, located, spaces
+from jupyter_astroml.core.errors import ArchiveError, AstroMLError, DataError
 from jupyter_astroml.core.records import References, Samples
 
 # Connections to one archive at a time: enough to hide the way there, few enough to be polite.
@@ -41,21 +43,27 @@ def fetch(references: References) -> tuple[Samples | None, dict[str, str]]:
     failures : dict of str to str
         Reason by id, for the objects that did not.
     """
-    credential = _login(
-        str(references.meta.get("archive", "")), str(references.meta.get("url", ""))
-    )
+    names = [u for u in references.urls.tolist() if is_name(u)]
+    known = spaces(archives()) if names else ()
+    entry = _entry(str(references.meta.get("archive", "")), str(references.meta.get("url", "")))
+    # A table of the user's own names no archive, and its files may still be in a space of one.
+    entry = entry or _of_space(names, known)
+    # A credential is found where the data are fetched: it never travels with a job.
+    credential = login(entry) if entry else None
     with Session(login=credential) as session, ThreadPoolExecutor(PARALLEL) as pool:
-        places = _places(session, references, pool)
+        places = _places(session, references, pool, known)
         answers = list(
             pool.map(lambda i: _get(session, places[i], references, i), range(len(references)))
         )
     return stacked(answers, references)
 
 
-def _login(name: str, url: str) -> Login | None:
-    """Find the credential of an archive where the data are fetched: it never travels with a job."""
-    entry = _entry(name, url)
-    return login(entry) if entry else None
+def _of_space(names: Sequence[str], known: Sequence[Space]) -> Known | None:
+    """Return the archive whose space has the first of these files that any has."""
+    for name in names:
+        with suppress(DataError):
+            return located(name, known)[1].archive
+    return None
 
 
 @lru_cache(maxsize=16)
@@ -84,15 +92,24 @@ class _Place:
     cut: bool = False
 
 
-def _places(session: Session, references: References, pool: ThreadPoolExecutor) -> list[_Place]:
+def _places(
+    session: Session, references: References, pool: ThreadPoolExecutor, known: Sequence[Space]
+) -> list[_Place]:
     linked = [is_datalink(str(f)) for f in references.formats]
     urls = references.urls.tolist()
     wanted = [u for u, is_link in zip(urls, linked, strict=True) if is_link]
     links = follow(session, wanted, each=pool.map)
     return [
-        _place(references, i, links[url]) if linked[i] else _Place(url)
+        _place(references, i, links[url]) if linked[i] else _plain(url, known)
         for i, url in enumerate(urls)
     ]
+
+
+def _plain(url: str, known: Sequence[Space]) -> _Place:
+    try:
+        return _Place(located(url, known)[0] if is_name(url) else url)
+    except DataError as err:
+        return _Place("", reason=str(err))
 
 
 def _place(references: References, i: int, links: Links) -> _Place:

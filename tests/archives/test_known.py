@@ -38,7 +38,11 @@ def test_every_bundled_archive_is_an_https_service_with_a_page():
 
 def test_an_ivoa_identifier_is_no_host_of_an_archive():
     hosts = {host for _, host, _ in lookup("cadc").origins}
-    assert hosts == {"ws.cadc-ccda.hia-iha.nrc-cnrc.gc.ca", "ws-cadc.canfar.net"}
+    assert hosts == {
+        "ws.cadc-ccda.hia-iha.nrc-cnrc.gc.ca",
+        "ws-cadc.canfar.net",
+        "ws-uv.canfar.net",
+    }
 
 
 def test_a_site_adds_an_archive_and_moves_another(site):

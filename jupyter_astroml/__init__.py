@@ -28,6 +28,7 @@ _PUBLIC = {
     "open_run": "session",
     "predict": "session",
     "receive": "session",
+    "read": "session",
     "report": "session",
     "resume": "session",
     "runs": "session",

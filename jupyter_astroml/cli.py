@@ -12,7 +12,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 
@@ -181,7 +181,18 @@ def query(
     """Ask an archive a question in ADQL."""
     from jupyter_astroml import session
 
-    rows = session.archive(name).query(adql, mode="async" if as_job else "sync", maxrec=maxrec)
+    mode: Literal["sync", "async"] = "async" if as_job else "sync"
+    if out and out.suffix == ".parquet":
+        # Straight to disk: the rows may be more than memory holds.
+        file = session.archive(name).save(adql, out, mode=mode, maxrec=maxrec)
+        about = file.meta["astroml"]
+        _warn_of_simulation(about)
+        if as_json:
+            _print({"meta": about, "file": str(out)})
+        else:
+            click.echo(f"{file}: {out}" + (" (cut)" if about["overflow"] else ""))
+        return
+    rows = session.archive(name).query(adql, mode=mode, maxrec=maxrec)
     _warn_of_simulation(rows.meta["astroml"])
     if out:
         _write(rows, out)

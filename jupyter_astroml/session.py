@@ -7,7 +7,7 @@ that knows their order.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,6 +226,31 @@ def archive(name: str | Known = "") -> Archive:
     from jupyter_astroml.embedded.serve import demo
 
     return _archive(DEMO, url=demo(progress=_say).tap)
+
+
+def read(path: Path | str, *, columns: Sequence[str] | None = None) -> Table:
+    """Read a table that ``archive.save`` or ``job.save`` wrote, or any other Parquet file.
+
+    Parameters
+    ----------
+    path : Path or str
+        The file.
+    columns : sequence of str, optional
+        Only these columns.
+
+    Returns
+    -------
+    Table
+        With units, UCDs, descriptions and, in ``meta["astroml"]``, where it came from.
+
+    Raises
+    ------
+    ArchiveError
+        If it is missing, not finished or damaged, or has no such column.
+    """
+    from jupyter_astroml.archives.tablefile import TableFile
+
+    return TableFile(Path(path)).read(columns=columns)
 
 
 def _say(text: str) -> None:

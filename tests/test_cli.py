@@ -9,6 +9,7 @@ import pytest
 import requests
 from astropy.table import Table
 
+import jupyter_astroml as aml
 from jupyter_astroml import cli
 from jupyter_astroml.compute.run import Run
 
@@ -152,6 +153,7 @@ def test_an_archive_with_a_token_answers_only_to_it(tmp_path):
         serving.stdout.close()
 
 
+@pytest.mark.filterwarnings("ignore:No table..len")
 @pytest.mark.parametrize("suffix", ["fits", "vot", "csv", "parquet"])
 def test_texts_of_any_length_are_written_in_every_format(demo_archive, tmp_path, suffix):
     out = tmp_path / f"stars.{suffix}"
@@ -160,6 +162,15 @@ def test_texts_of_any_length_are_written_in_every_format(demo_archive, tmp_path,
     back = Table.read(out, format=formats.get(suffix, suffix))
     assert len(back) == 3
     assert str(back["id"][0]).startswith("s")
+
+
+def test_an_answer_goes_to_parquet_without_its_rows_on_the_screen(demo_archive, tmp_path):
+    out = tmp_path / "stars.parquet"
+    asked = ["SELECT id, tmag FROM demo.stars", "--maxrec", 3, "--out", out]
+    told = json.loads(run("query", *asked, "--json"))
+    assert told["file"] == str(out)
+    assert (told["meta"]["rows"], told["meta"]["overflow"]) == (3, True)
+    assert aml.read(out)["tmag"].unit == "mag"
 
 
 def test_a_file_in_fits_says_where_it_came_from(demo_archive, tmp_path):

@@ -9,17 +9,24 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from uuid import uuid4
 
 import requests
 
 from jupyter_astroml.archives import simple, usertables
 from jupyter_astroml.archives.adql import Problem, check
-from jupyter_astroml.archives.answer import OverflowedWarning, answered, translated, warn_if_cut
+from jupyter_astroml.archives.answer import (
+    OverflowedWarning,
+    answered,
+    kept,
+    rows_told,
+    translated,
+    warn_if_cut,
+)
 from jupyter_astroml.archives.completion import Completions, complete
 from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.credentials import Credential
@@ -29,6 +36,7 @@ from jupyter_astroml.archives.login import Login, login
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
 from jupyter_astroml.archives.schema import Schema, TapSchema
+from jupyter_astroml.archives.tablefile import TableFile, room
 from jupyter_astroml.core.errors import ArchiveError, QueryError
 from jupyter_astroml.core.settings import settings
 
@@ -39,13 +47,19 @@ if TYPE_CHECKING:
 
     from jupyter_astroml.core.records import References
 
+T = TypeVar("T")
 Mode = Literal["sync", "async"]
+Form = Literal["", "binary2", "tabledata", "parquet"]
 # A table of this size in memory is a question that was meant otherwise.
 MAX_BYTES = 2**30
 # Names that a table may be uploaded under: TAP 1.1 section 2.7.5 wants an ADQL identifier.
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
-# Rows are told at least so many seconds apart.
-_TOLD = 0.5
+# What archives call a form of answers, the best name first.
+_FORMS: Mapping[str, tuple[str, ...]] = {
+    "binary2": ("binary2",),
+    "tabledata": ("tabledata", "votable/td", "votable-td", "votable"),
+    "parquet": ("parquet",),
+}
 
 
 class _Session(Session):
@@ -127,6 +141,7 @@ class Archive:
         mode: Mode = "sync",
         maxrec: int | None = None,
         upload: Mapping[str, Table] | None = None,
+        form: Form = "",
         timeout: float = 300.0,
         progress: Callable[[str], None] | None = None,
     ) -> Table:
@@ -143,6 +158,9 @@ class Archive:
             Most rows to return; None takes the service's own limit.
         upload : mapping of str to Table, optional
             Tables of yours that the query calls ``tap_upload.<name>`` (TAP 1.1 section 2.7.5).
+        form : {"", "binary2", "tabledata", "parquet"}
+            How the rows come; the table is the same.  Empty takes BINARY2 where it is offered,
+            whose rows are decoded while they arrive; Parquet takes fewer bytes on the way.
         timeout : float
             Seconds in all that the answer may take; a job may take as long, and its table again.
         progress : callable, optional
@@ -168,15 +186,66 @@ class Archive:
         """
         with self._explaining(adql):
             if mode == "async":
-                job = self.submit(adql, maxrec=maxrec, upload=upload)
+                job = self.submit(adql, maxrec=maxrec, upload=upload, form=form)
                 self._session.bounds.seconds = timeout
                 with self._session.released():
                     return job.table(timeout=timeout, progress=progress)
-            table = self._asked(
-                adql, maxrec=maxrec, upload=upload, timeout=timeout, progress=progress
-            )
+            asked = (maxrec, upload, form)
+            table = self._asked(adql, answered, *asked, timeout=timeout, progress=progress)
         warn_if_cut(table)
         return table
+
+    def save(
+        self,
+        adql: str,
+        path: Path | str,
+        *,
+        mode: Mode = "sync",
+        maxrec: int | None = None,
+        upload: Mapping[str, Table] | None = None,
+        form: Form = "",
+        timeout: float = 3600.0,
+        progress: Callable[[str], None] | None = None,
+    ) -> TableFile:
+        """Ask a question in ADQL, and write the answer to a Parquet file while it arrives.
+
+        For answers that are larger than memory: no more than a few blocks of rows are held, unless
+        an archive sends a kind of VOTable that only astropy can read.
+
+        Parameters
+        ----------
+        adql, mode, maxrec, upload, form, timeout, progress
+            As for `query`.
+        path : Path or str
+            File to write; until the answer is whole it is called ``<path>.part``, and a file that
+            has the name already stays as it is.
+
+        Returns
+        -------
+        TableFile
+            ``read(columns=…)`` brings what is needed of it into memory.
+
+        Raises
+        ------
+        QueryError, ArchiveError
+            As `query`; or if the file cannot be written.
+
+        Warns
+        -----
+        OverflowedWarning
+            If rows are missing.
+        """
+        path = Path(path)
+        with self._explaining(adql), self._session.allowing(room(path)):
+            if mode == "async":
+                job = self.submit(adql, maxrec=maxrec, upload=upload, form=form)
+                self._session.bounds.seconds = timeout
+                with self._session.released():
+                    return job.save(path, timeout=timeout, progress=progress)
+            asked, take = (maxrec, upload, form), partial(kept, path=path)
+            file = self._asked(adql, take, *asked, timeout=timeout, progress=progress)
+        warn_if_cut(file)
+        return file
 
     def look(self, adql: str, *, rows: int = 50) -> Table:
         """Return the first rows of an answer, for a look at what a query brings.
@@ -189,7 +258,7 @@ class Archive:
             Most rows to return.
         """
         with self._explaining(adql):
-            return self._asked(adql, maxrec=rows)
+            return self._asked(adql, answered, rows)
 
     def cone(
         self, table: str, *, position: Any, radius: Any, maxrec: int | None = None, **options: Any
@@ -312,6 +381,7 @@ class Archive:
         *,
         maxrec: int | None = None,
         upload: Mapping[str, Table] | None = None,
+        form: Form = "",
     ) -> QueryJob:
         """Let the archive work at a query, and return at once.
 
@@ -319,7 +389,7 @@ class Archive:
 
         Parameters
         ----------
-        adql, maxrec, upload
+        adql, maxrec, upload, form
             As for `query`.
 
         Raises
@@ -329,7 +399,7 @@ class Archive:
         """
         folder = self._jobs_folder()
         with self._session.released(), translated(self.name):
-            job = self._service.submit_job(adql, **self._options(maxrec, upload))
+            job = self._service.submit_job(adql, **self._options(maxrec, upload, form))
             record = Record(
                 archive=self.name,
                 tap=self.url,
@@ -492,22 +562,34 @@ class Archive:
         return TAPService(self.url, session=self._session)
 
     @cached_property
-    def _form(self) -> str:
-        """What this archive calls BINARY2, the form that is read fastest; empty if it has none."""
+    def _forms(self) -> list[str]:
+        """Words by which this archive offers forms of answers."""
         from pyvo.dal import DALServiceError
 
         try:
             with self._session.released():
                 formats = self._service.get_tap_capability().outputformats
-        except (DALServiceError, OSError, AttributeError, StopIteration):
-            return ""
-        for each in formats:
-            for word in (each.mime, *map(str, each.aliases)):
-                if word and "binary2" in word.lower():
-                    return str(word)
+        except (DALServiceError, OSError, AttributeError, StopIteration, ValueError):
+            return []
+        return [str(word) for each in formats for word in (each.mime, *each.aliases) if word]
+
+    def _form(self, form: Form) -> str:
+        """Return what this archive calls a form; by default BINARY2, or nothing without it."""
+        for name in _FORMS[form or "binary2"]:
+            for word in self._forms:
+                if name in word.lower():
+                    return word
+        if form:
+            raise QueryError(
+                f"{self.title} does not offer {form!r}",
+                cause=f"it names {', '.join(self._forms) or 'no forms at all'}",
+                remedy="leave 'form' out",
+            )
         return ""
 
-    def _options(self, maxrec: int | None, upload: Mapping[str, Table] | None) -> dict[str, Any]:
+    def _options(
+        self, maxrec: int | None, upload: Mapping[str, Table] | None = None, form: Form = ""
+    ) -> dict[str, Any]:
         """Return the options of a query in pyvo's words."""
         if maxrec is not None and maxrec < 1:
             raise QueryError(f"maxrec is {maxrec}", remedy="give a positive number of rows")
@@ -517,25 +599,26 @@ class Archive:
                     f"A table cannot be uploaded as {name!r}",
                     remedy="use letters, digits and '_', a letter first",
                 )
-        form = {"RESPONSEFORMAT": self._form} if self._form else {}
-        return {"maxrec": maxrec, "uploads": dict(upload or {}), **form}
+        word = self._form(form)
+        asked = {"RESPONSEFORMAT": word} if word else {}
+        return {"maxrec": maxrec, "uploads": dict(upload or {}), **asked}
 
     def _asked(
         self,
         adql: str,
-        *,
-        maxrec: int | None = None,
-        upload: Mapping[str, Table] | None = None,
+        take: Callable[..., T],
+        *asked: Any,
         timeout: float = 300.0,
         progress: Callable[[str], None] | None = None,
-    ) -> Table:
+    ) -> T:
+        """Ask with `_options` of `asked`; return what `take` makes of it: a table or a file."""
         if progress:
             progress("EXECUTING")
         with self._within(timeout):
-            question = self._service.create_query(adql, **self._options(maxrec, upload))
+            question = self._service.create_query(adql, **self._options(*asked))
             answer = self._patiently(question.submit, timeout=timeout)
             about = self._about(adql=adql, job="")
-            return answered(answer, about=about, progress=_rows_told(progress))
+            return take(answer, about=about, progress=rows_told(progress))
 
     def _simple(
         self, protocol: str, write: Callable[..., DALQuery], *, timeout: float, **options: Any
@@ -617,21 +700,6 @@ class Archive:
 
     def _jobs_folder(self) -> Path:
         return settings().cache_dir / "jobs"
-
-
-def _rows_told(progress: Callable[[str], None] | None) -> Callable[[int], None] | None:
-    """Tell numbers of rows in words, and not too often."""
-    if progress is None:
-        return None
-    last = time.monotonic()
-
-    def tell(n: int) -> None:
-        nonlocal last
-        if time.monotonic() - last > _TOLD:
-            last = time.monotonic()
-            progress(f"{n} rows")
-
-    return tell
 
 
 def archive(

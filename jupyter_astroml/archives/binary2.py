@@ -86,6 +86,23 @@ def layout(field: Field) -> Layout | None:
     return Layout(item, axes, "", result, field.values.null)
 
 
+def element(field: Field) -> np.dtype:
+    """Return what the elements of an array of variable length are.
+
+    Raises
+    ------
+    ArchiveError
+        For bits and complex numbers.
+    """
+    if field.datatype == "boolean":
+        return np.dtype(bool)
+    if field.datatype not in _TYPES or "x" in str(field.arraysize):
+        raise ArchiveError(
+            f"Arrays such as '{field.name}' cannot be kept in Parquet", remedy="leave it out"
+        )
+    return np.dtype(_TYPES[field.datatype]).newbyteorder("=")
+
+
 class Rows:
     """Decodes a stream of rows as its pieces arrive.
 
@@ -115,7 +132,7 @@ class Rows:
         self._rest = bytearray()
         self._needed, self._piece = 1, 1 << 12
         self._parts: list[list[np.ma.MaskedArray]] = [[] for _ in layouts]
-        self.n = 0
+        self.n = self._taken = 0
 
     def feed(self, data: bytes) -> None:
         """Decode the rows that are whole with this piece, and keep the rest for the next.
@@ -147,8 +164,22 @@ class Rows:
             self.n += starts.shape[1]
             del self._rest[:used]
 
+    @property
+    def held(self) -> int:
+        """Number of rows that were decoded and not taken."""
+        return self.n - self._taken
+
+    def taken(self) -> list[np.ma.MaskedArray]:
+        """Return the rows that were decoded since the last call, and forget them."""
+        found = []
+        for i, each in enumerate(self._layouts):
+            parts, self._parts[i] = self._parts[i], []
+            found.append(np.ma.concatenate(parts) if parts else _empty(each))
+        self._taken = self.n
+        return found
+
     def columns(self) -> list[np.ma.MaskedArray]:
-        """Return all rows, a masked array for each field, and forget them.
+        """Return the rows that are left, a masked array for each field, and forget them.
 
         Raises
         ------
@@ -162,11 +193,7 @@ class Rows:
                 cause=f"{len(self._rest)} bytes are no whole row",
                 remedy="ask again",
             )
-        found = []
-        for i, each in enumerate(self._layouts):
-            parts, self._parts[i] = self._parts[i], []
-            found.append(np.ma.concatenate(parts) if parts else _empty(each))
-        return found
+        return self.taken()
 
     def _found(self) -> tuple[np.ndarray, np.ndarray, int]:
         """Find where runs and values of variable length begin in the rows that are whole.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import requests
@@ -86,6 +87,15 @@ class Session(requests.Session):
             return super().request(method, url, **options)
         except ValueError as err:
             raise InvalidURL(str(err)) from err
+
+    @contextmanager
+    def allowing(self, limit: int) -> Iterator[None]:
+        """Take answers of another size, for what does not go into memory."""
+        before, self.bounds.limit = self.bounds.limit, limit
+        try:
+            yield
+        finally:
+            self.bounds.limit = before
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response

@@ -10,6 +10,7 @@ import json
 import random
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,9 +18,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from jupyter_astroml.archives.answer import PIECE, tabled, translated, warn_if_cut
+from jupyter_astroml.archives.answer import (
+    PIECE,
+    filed,
+    rows_told,
+    tabled,
+    translated,
+    warn_if_cut,
+)
 from jupyter_astroml.archives.bundled import DEMO
 from jupyter_astroml.archives.http import Session
+from jupyter_astroml.archives.tablefile import TableFile, room
 from jupyter_astroml.core.errors import ArchiveError
 
 if TYPE_CHECKING:
@@ -137,26 +146,41 @@ class QueryJob:
         QueryError, ArchiveError
             As `wait`; or if the table does not arrive whole, after which it can be asked for again.
         """
-        self.wait(timeout=timeout, progress=progress)
-        if not self._table.exists():
-            with translated(self.record.archive):
-                self._fetch()
-        about = {
-            "archive": self.record.archive,
-            "url": self.record.tap,
-            "simulated": self.record.archive == DEMO,
-            "adql": self.record.adql,
-            "mode": "async",
-            "job": self.record.url,
-        }
-        try:
-            table = tabled(_pieces(self._table), about=about)
-        except ArchiveError:
-            # It broke off, or is an error page: asking again may bring the table.
-            self._table.unlink(missing_ok=True)
-            raise
+        self._wait_and_fetch(timeout, progress)
+        with self._forgetting_what_is_damaged():
+            table = tabled(_pieces(self._table), about=self._about, progress=rows_told(progress))
         warn_if_cut(table)
         return table
+
+    def save(
+        self,
+        path: Path | str,
+        *,
+        timeout: float = 3600.0,
+        progress: Callable[[str], None] | None = None,
+    ) -> TableFile:
+        """Wait for the job, and write its table to a Parquet file, block by block.
+
+        Parameters
+        ----------
+        path : Path or str
+            As for `jupyter_astroml.archives.archive.Archive.save`.
+        timeout, progress
+            As for `wait`.
+
+        Raises
+        ------
+        QueryError, ArchiveError
+            As `table`; or if the file cannot be written.
+        """
+        path = Path(path)
+        with self._session.allowing(room(path)):
+            self._wait_and_fetch(timeout, progress)
+        with self._forgetting_what_is_damaged():
+            told = rows_told(progress)
+            file = filed(_pieces(self._table), path, about=self._about, progress=told)
+        warn_if_cut(file)
+        return file
 
     def abort(self) -> None:
         """Tell the archive to stop working at it."""
@@ -217,6 +241,32 @@ class QueryJob:
             # A class that starts at the same time shall not ask at the same time for ever.
             time.sleep(pause * (0.75 + 0.5 * random.random()))  # noqa: S311 - jitter
             pause = min(pause * 1.5, _LONGEST_PAUSE)
+
+    @property
+    def _about(self) -> dict[str, Any]:
+        return {
+            "archive": self.record.archive,
+            "url": self.record.tap,
+            "simulated": self.record.archive == DEMO,
+            "adql": self.record.adql,
+            "mode": "async",
+            "job": self.record.url,
+        }
+
+    def _wait_and_fetch(self, timeout: float, progress: Callable[[str], None] | None) -> None:
+        self.wait(timeout=timeout, progress=progress)
+        if not self._table.exists():
+            with translated(self.record.archive):
+                self._fetch()
+
+    @contextmanager
+    def _forgetting_what_is_damaged(self) -> Iterator[None]:
+        try:
+            yield
+        except ArchiveError:
+            # It broke off, or is an error page: asking again may bring the table.
+            self._table.unlink(missing_ok=True)
+            raise
 
     def _fetch(self) -> None:
         """Write the answer to disk; under its own name only when it is whole."""

@@ -6,9 +6,9 @@ import binascii
 import io
 import re
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
 import numpy as np
@@ -17,13 +17,18 @@ from jupyter_astroml.archives.binary2 import Rows, layout
 from jupyter_astroml.core.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from astropy.io.votable.tree import VOTableFile
+    from astropy.io.votable.tree import TableElement, VOTableFile
     from astropy.table import Table
+
+    Write = Callable[[TableElement, list[np.ma.MaskedArray]], None]
 
 # Letters of base64 that are decoded at once.
 _PIECE = 1 << 20
+# Rows that are written at once.
+BLOCK = 1 << 16
 _SPACE = b" \t\r\n"
 _STREAM = b'<STREAM encoding="base64">'
+_NROWS = re.compile(rb"(<[\w:.-]*TABLE\b[^>]*?)\snrows\s*=\s*(?:\"[^\"]*\"|'[^']*')")
 _ELSEWHERE = re.compile(rb"<[\w:.-]*STREAM\b[^>]*\bhref", re.IGNORECASE)
 
 
@@ -38,36 +43,64 @@ class Parsed:
         `columns` has them.
     columns : list of MaskedArray, or None
         Of the first table, one for each field.
+    rows : int
+        Of the first table, those that were written elsewhere included.
     """
 
     document: VOTableFile
     columns: list[np.ma.MaskedArray] | None
+    rows: int
 
     def table(self) -> Table:
         """Return the first table with names, units, UCDs, descriptions and masks.
 
         Equal to what astropy's ``to_table(use_names_over_ids=True)`` makes of the same document.
         """
-        from astropy.table import MaskedColumn, Table
-
         first = self.document.get_first_table()
         empty = first.to_table(use_names_over_ids=True)
         if self.columns is None:
             return empty
-        filled = Table(
-            [
-                MaskedColumn(values, name=name, copy=False)
-                for name, values in zip(empty.colnames, self.columns, strict=True)
-            ],
-            meta=empty.meta,
-            copy=False,
-        )
-        for name, field in zip(filled.colnames, first.fields, strict=True):
-            field.to_table_column(filled[name])
-        return filled
+        return filled(first, dict(zip(empty.colnames, self.columns, strict=True)), empty.meta)
 
 
-def read(chunks: Iterable[bytes], *, progress: Callable[[int], None] | None = None) -> Parsed:
+def filled(
+    first: TableElement, columns: Mapping[str, np.ma.MaskedArray], meta: Mapping[str, Any]
+) -> Table:
+    """Make a table of columns, with what their fields say of them.
+
+    Parameters
+    ----------
+    first : TableElement
+        Has the fields.
+    columns : mapping of str to MaskedArray
+        By the names that astropy gives to the fields.
+    meta : mapping
+        Of the table.
+    """
+    from astropy.table import MaskedColumn, Table
+
+    made = Table(
+        [MaskedColumn(values, name=name, copy=False) for name, values in columns.items()],
+        meta=dict(meta),
+        copy=False,
+    )
+    fields = dict(zip(names_of(first), first.fields, strict=True))
+    for name in made.colnames:
+        fields[name].to_table_column(made[name])
+    return made
+
+
+def names_of(first: TableElement) -> list[str]:
+    """Return what astropy calls the columns of a table."""
+    return list(first.to_table(use_names_over_ids=True).colnames)
+
+
+def read(
+    chunks: Iterable[bytes],
+    *,
+    progress: Callable[[int], None] | None = None,
+    write: Write | None = None,
+) -> Parsed:
     """Read a VOTable while it arrives.
 
     The first stream of base64 in a BINARY or BINARY2 element is decoded here, in columns, and is
@@ -79,13 +112,17 @@ def read(chunks: Iterable[bytes], *, progress: Callable[[int], None] | None = No
         The document, in order.
     progress : callable, optional
         Called with the number of rows so far.
+    write : callable, optional
+        Takes the rows in blocks, as ``write(table, columns)``: the table as astropy knows it,
+        without rows, and a masked array for each field.  Then no rows are returned, and memory is
+        that of a few blocks.
 
     Raises
     ------
     ArchiveError
         If it is no VOTable, breaks off, declares entities, or points to data elsewhere.
     """
-    splitter = _Splitter(progress)
+    splitter = _Splitter(progress, write)
     for chunk in chunks:
         splitter.feed(chunk)
     return splitter.close()
@@ -94,8 +131,9 @@ def read(chunks: Iterable[bytes], *, progress: Callable[[int], None] | None = No
 class _Splitter:
     """Sends the first stream to `Rows` and keeps the rest of the document for astropy."""
 
-    def __init__(self, progress: Callable[[int], None] | None) -> None:
+    def __init__(self, progress: Callable[[int], None] | None, write: Write | None) -> None:
         self._progress = progress
+        self._write = write
         self._parser = expat.ParserCreate()
         self._parser.buffer_text = True
         self._parser.buffer_size = _PIECE
@@ -106,7 +144,9 @@ class _Splitter:
         self._kept = bytearray()
         self._chunk, self._begin = b"", 0
         self._looking = True
+        self._table: TableElement | None = None
         self._rows: Rows | None = None
+        self._texts: _Texts | None = None
         # What the table that is read says of its length, if it does.
         self._tables, self._said, self._promised = 0, "", ""
         self._inside = False
@@ -114,6 +154,10 @@ class _Splitter:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next piece of the document."""
+        if self._texts:
+            self._kept += self._texts.feed(chunk)
+            self._tell()
+            return
         self._chunk = chunk
         if not self._inside:
             self._kept += chunk
@@ -126,15 +170,23 @@ class _Splitter:
         if self._looking:
             self._parse(b"", final=True)
         columns = self._rows.columns() if self._rows else None
-        document = _document(bytes(self._kept))
-        if self._promised.isdigit():
-            n = self._rows.n if self._rows else len(document.get_first_table().array)
-            if n != int(self._promised):
-                raise ArchiveError(
-                    f"The table has {n} rows and says that it has {int(self._promised)}",
-                    remedy="ask again",
-                )
-        return Parsed(document, columns)
+        if self._rows:
+            self._tell()
+        document = read_document(bytes(self._kept))
+        first = next(document.iter_tables(), None)
+        if first is None:
+            # A refusal has no table; who asks looks at its status.
+            return Parsed(document, None, 0)
+        n = self._texts.n if self._texts else self._rows.n if self._rows else len(first.array)
+        if self._promised.isdigit() and n != int(self._promised):
+            raise ArchiveError(
+                f"The table has {n} rows and says that it has {int(self._promised)}",
+                remedy="ask again",
+            )
+        if self._write and not self._texts:
+            self._write(first, columns or _columns(first))
+            columns = None
+        return Parsed(document, columns, n)
 
     def _parse(self, chunk: bytes, *, final: bool = False) -> None:
         try:
@@ -153,6 +205,8 @@ class _Splitter:
             self._promised = self._said if self._tables == 1 else ""
             # An element for each value: astropy is faster at these.
             self._stop()
+            if self._write and self._tables == 1:
+                self._cut()
         if name == "STREAM" and parent in ("BINARY", "BINARY2"):
             rows = self._rows_of(parent) if attributes.get("encoding") == "base64" else None
             if rows is None:
@@ -179,12 +233,22 @@ class _Splitter:
         self._looking = False
         self._parser.StartElementHandler = self._parser.EndElementHandler = None
 
+    def _cut(self) -> None:
+        """Let the rows of a TABLEDATA be read and written piece by piece."""
+        after = self._kept.find(b">", self._parser.CurrentByteIndex) + 1
+        if self._write is None or self._kept[after - 2 : after] == b"/>":
+            return
+        head = _NROWS.sub(rb"\1", bytes(self._kept[:after]))
+        rest = bytes(self._kept[after:])
+        self._texts = _Texts(head, list(self._open), self._write)
+        self._kept = bytearray(head) + self._texts.feed(rest)
+
     def _rows_of(self, parent: str) -> Rows | None:
         """Return a decoder for the table whose stream begins; None if only astropy can read it."""
         head = bytes(self._kept[: self._parser.CurrentByteIndex])
-        ends = "".join(f"</{name}>" for name in reversed(self._open[:-1]))
-        fields = _document(head + _STREAM + b"</STREAM>" + ends.encode()).get_first_table().fields
-        layouts = [layout(field) for field in fields]
+        document = read_document(head + _STREAM + b"</STREAM>" + _ends(self._open[:-1]))
+        self._table = document.get_first_table()
+        layouts = [layout(field) for field in self._table.fields]
         known = [each for each in layouts if each is not None]
         return Rows(known, nulls=parent == "BINARY2") if len(known) == len(layouts) else None
 
@@ -203,11 +267,73 @@ class _Splitter:
             ) from err
         if self._rows is not None:
             self._rows.feed(data)
-            if self._progress:
-                self._progress(self._rows.n)
+            if self._write and self._table is not None and self._rows.held >= BLOCK:
+                self._write(self._table, self._rows.taken())
+            self._tell()
+
+    def _tell(self) -> None:
+        n = self._texts.n if self._texts else self._rows.n if self._rows else 0
+        if self._progress:
+            self._progress(n)
 
 
-def _document(xml: bytes) -> VOTableFile:
+class _Texts:
+    """Reads the rows of a TABLEDATA in pieces, each of which astropy takes for a table.
+
+    Parameters
+    ----------
+    head : bytes
+        The document up to the first row.
+    opened : list of str
+        Names of the elements that are open there.
+    write : callable
+        As for `read`.
+    """
+
+    def __init__(self, head: bytes, opened: list[str], write: Write) -> None:
+        self._head, self._ends, self._write = head, _ends(opened), write
+        prefix = opened[-1][: -len("TABLEDATA")]
+        self._row, self._last = f"</{prefix}TR>".encode(), f"</{prefix}TABLEDATA".encode()
+        self._rest = bytearray()
+        self._over = False
+        self.n = 0
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next piece of the document; return what does not belong to the rows."""
+        if self._over:
+            return chunk
+        before = max(0, len(self._rest) - len(self._last))
+        self._rest += chunk
+        end = self._rest.find(self._last, before)
+        if end < 0:
+            if len(self._rest) >= _PIECE:
+                self._read(self._rest.rfind(self._row) + len(self._row))
+            return b""
+        self._read(end)
+        self._over = True
+        return bytes(self._rest)
+
+    def _read(self, end: int) -> None:
+        if end < len(self._row):
+            return
+        piece = read_document(self._head + self._rest[:end] + self._ends).get_first_table()
+        del self._rest[:end]
+        self.n += len(piece.array)
+        self._write(piece, _columns(piece))
+
+
+def _columns(table: TableElement) -> list[np.ma.MaskedArray]:
+    """Return the columns of a table that astropy has read."""
+    found = table.to_table(use_names_over_ids=True)
+    return [np.ma.masked_array(np.ma.getdata(c), np.ma.getmaskarray(c)) for c in found.itercols()]
+
+
+def _ends(names: list[str]) -> bytes:
+    """Return the end tags of elements that are open."""
+    return "".join(f"</{name}>" for name in reversed(names)).encode()
+
+
+def read_document(xml: bytes) -> VOTableFile:
     """Let astropy read a document in which no stream lies elsewhere."""
     from astropy.io.votable import parse
     from astropy.io.votable.exceptions import VOTableSpecError, VOTableSpecWarning

@@ -132,6 +132,6 @@ def test_a_name_that_is_no_identifier_is_refused_before_it_is_sent(sky):
 
 
 def test_the_archives_binary_form_is_asked_for(sky):
-    assert "binary2" in sky._form.lower()
+    assert "binary2" in sky._form("").lower()
     table = sky.query("SELECT TOP 2 id, ra FROM demo.galaxies ORDER BY id")
     assert table["ra"].dtype == np.float64

@@ -184,7 +184,7 @@ def query(
     mode: Literal["sync", "async"] = "async" if as_job else "sync"
     if out and out.suffix == ".parquet":
         # Straight to disk: the rows may be more than memory holds.
-        file = session.archive(name).save(adql, out, mode=mode, maxrec=maxrec)
+        file = session.archive(name).download(adql, out, mode=mode, maxrec=maxrec)
         about = file.meta["astroml"]
         _warn_of_simulation(about)
         if as_json:

@@ -229,7 +229,7 @@ def archive(name: str | Known = "") -> Archive:
 
 
 def read(path: Path | str, *, columns: Sequence[str] | None = None) -> Table:
-    """Read a table that ``archive.save`` or ``job.save`` wrote, or any other Parquet file.
+    """Read a table that ``archive.download`` or ``job.download`` wrote, or any other Parquet file.
 
     Parameters
     ----------

@@ -195,7 +195,7 @@ class Archive:
         warn_if_cut(table)
         return table
 
-    def save(
+    def download(
         self,
         adql: str,
         path: Path | str,
@@ -241,7 +241,7 @@ class Archive:
                 job = self.submit(adql, maxrec=maxrec, upload=upload, form=form)
                 self._session.bounds.seconds = timeout
                 with self._session.released():
-                    return job.save(path, timeout=timeout, progress=progress)
+                    return job.download(path, timeout=timeout, progress=progress)
             asked, take = (maxrec, upload, form), partial(kept, path=path)
             file = self._asked(adql, take, *asked, timeout=timeout, progress=progress)
         warn_if_cut(file)

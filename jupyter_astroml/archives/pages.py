@@ -190,7 +190,7 @@ def too_large() -> ArchiveError:
     """Return the error for a table that does not fit into memory."""
     return ArchiveError(
         "The table would take more memory than an archive is allowed",
-        remedy="save() it to a file, or ask for fewer rows or columns",
+        remedy="download() it to a file, or ask for fewer rows or columns",
     )
 
 

@@ -1,4 +1,4 @@
-"""Parquet files with a VOTable header: what some archives send, and what `save` writes.
+"""Parquet files with a VOTable header: what some archives send, and what `download` writes.
 
 By the convention of the IVOA ("VOTable-Parquet", 2025) the key ``IVOA.VOTable-Parquet.content`` of
 the footer holds a VOTable without rows, which says what the columns mean; astropy

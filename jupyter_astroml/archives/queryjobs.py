@@ -152,7 +152,7 @@ class QueryJob:
         warn_if_cut(table)
         return table
 
-    def save(
+    def download(
         self,
         path: Path | str,
         *,
@@ -164,7 +164,7 @@ class QueryJob:
         Parameters
         ----------
         path : Path or str
-            As for `jupyter_astroml.archives.archive.Archive.save`.
+            As for `jupyter_astroml.archives.archive.Archive.download`.
         timeout, progress
             As for `wait`.
 

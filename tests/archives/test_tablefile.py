@@ -46,7 +46,7 @@ def test_an_answer_is_the_same_in_every_form_and_way(sky, query, tmp_path):
             found = sky.query(query, form=form, mode=mode)
             same(found, expected)
             assert found.meta["astroml"]["row_hash"] == expected.meta["astroml"]["row_hash"]
-            file = sky.save(query, tmp_path / f"{form}.parquet", form=form, mode=mode)
+            file = sky.download(query, tmp_path / f"{form}.parquet", form=form, mode=mode)
             same(file.read(), expected)
             assert file.meta["astroml"]["row_hash"] == expected.meta["astroml"]["row_hash"]
             assert file.meta["astroml"]["mode"] == mode
@@ -72,14 +72,14 @@ def test_a_cut_answer_is_flagged_in_every_form(sky, form, tmp_path):
     with pytest.warns(OverflowedWarning):
         rows = sky.query(EVERYTHING, maxrec=3, form=form)
     with pytest.warns(OverflowedWarning):
-        file = sky.save(EVERYTHING, tmp_path / "s.parquet", maxrec=3, form=form)
+        file = sky.download(EVERYTHING, tmp_path / "s.parquet", maxrec=3, form=form)
     assert len(rows) == len(file) == 3
     assert rows.meta["astroml"]["overflow"]
     assert file.meta["astroml"]["overflow"]
 
 
 def test_only_what_is_needed_of_a_file_is_read(sky, tmp_path):
-    file = sky.save(EVERYTHING, tmp_path / "stars.parquet")
+    file = sky.download(EVERYTHING, tmp_path / "stars.parquet")
     some = file.read(columns=["tmag", "id"], rows=5)
     assert some.colnames == ["tmag", "id"]
     assert len(some) == 5
@@ -91,14 +91,14 @@ def test_only_what_is_needed_of_a_file_is_read(sky, tmp_path):
 
 def test_astropy_reads_the_file_with_its_units(sky, tmp_path):
     # Texts of any length are too much for astropy's reader of this form.
-    file = sky.save("SELECT ra, tmag FROM demo.stars", tmp_path / "stars.parquet")
+    file = sky.download("SELECT ra, tmag FROM demo.stars", tmp_path / "stars.parquet")
     found = Table.read(file.path, format="parquet.votable")
     assert found["tmag"].unit == "mag"
     assert found["ra"].meta["ucd"] == file.read()["ra"].meta["ucd"]
 
 
 def test_a_file_shows_its_first_rows_and_how_many_there_are(sky, tmp_path):
-    file = sky.save(EVERYTHING, tmp_path / "stars.parquet")
+    file = sky.download(EVERYTHING, tmp_path / "stars.parquet")
     html = file._repr_html_()
     assert f"{len(file)} rows" in html
     assert html.count("<tr>") < 12
@@ -165,7 +165,7 @@ def test_a_file_whose_writing_was_interrupted_says_so(tmp_path):
 
 def test_a_folder_that_does_not_exist_is_told_before_the_query(sky, tmp_path):
     with pytest.raises(ArchiveError, match="cannot be written"):
-        sky.save(EVERYTHING, tmp_path / "no" / "t.parquet")
+        sky.download(EVERYTHING, tmp_path / "no" / "t.parquet")
 
 
 def test_the_hash_counts_values_and_order_and_not_what_nulls_hide():
@@ -319,7 +319,7 @@ def test_a_million_rows_go_to_disk_in_bounded_memory(tmp_path):
 
 
 def test_provenance_is_kept_in_the_file_and_may_be_anything(sky, tmp_path):
-    file = sky.save(EVERYTHING, tmp_path / "t.parquet")
+    file = sky.download(EVERYTHING, tmp_path / "t.parquet")
     told = pq.ParquetFile(file.path).metadata.metadata
     assert json.loads(told[b"jupyter_astroml"])["adql"] == EVERYTHING
     assert set(file.meta["astroml"]["versions"]) == {"jupyter_astroml", "astropy", "numpy", "pyvo"}

@@ -29,6 +29,7 @@ _PUBLIC = {
     "predict": "session",
     "receive": "session",
     "read": "session",
+    "replay": "session",
     "report": "session",
     "resume": "session",
     "runs": "session",

@@ -276,7 +276,7 @@ def models_test(model: str | None, everything: bool, as_json: bool) -> None:  # 
     from jupyter_astroml import session
 
     names = [e.name for e in session.models()] if everything or not model else [model]
-    found = [session.replay(name) for name in names]
+    found = [session.replay_model(name) for name in names]
     if as_json:
         _print([dataclasses.asdict(f) for f in found])
     else:
@@ -393,6 +393,33 @@ def watch(run: Path, out: Path | None, as_json: bool) -> None:  # noqa: FBT001
     from jupyter_astroml import session
 
     _tell(session.watch(run, progress=not as_json), out=out, as_json=as_json)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_ENGINE
+@_WORKERS
+@_CLUSTER
+@_JSON
+def replay(
+    run: Path,
+    engine: str | None,
+    workers: int,
+    cluster: str | None,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Do RUN again and tell what is different; the exit status is 1 if anything is."""
+    from jupyter_astroml import session
+
+    found = session.replay(
+        run, engine=engine or "", workers=workers, cluster=cluster, progress=not as_json
+    )
+    if as_json:
+        _print(found.to_json())
+    else:
+        click.echo(found)
+    if not found.passed:
+        sys.exit(1)
 
 
 @main.command()

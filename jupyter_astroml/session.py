@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from jupyter_astroml.compute.estimate import Estimate
+    from jupyter_astroml.compute.replay import Comparison
     from jupyter_astroml.compute.run import Progress, Run
     from jupyter_astroml.models.cards import Card
     from jupyter_astroml.models.evaluation import Evaluation
@@ -557,6 +559,56 @@ def watch(run: Run | Path | str, *, progress: Callable[[Progress], Any] | bool =
     return made
 
 
+def replay(
+    run: Run | Path | str,
+    *,
+    engine: Engine | str = "",
+    workers: int = 0,
+    cluster: Any = None,
+    progress: Callable[[Progress], Any] | bool = True,
+) -> Comparison:
+    """Do a run again and say whether its answers are the same, and where they are not.
+
+    The objects are fetched again, in the same blocks, and nothing of the run is changed.
+    Other versions of the libraries, another engine or another machine may change the last digits;
+    an archive may have replaced a file.
+
+    Parameters
+    ----------
+    run : Run, Path or str
+        As for `open_run`.
+    engine, workers, cluster, progress
+        As for `predict`.
+
+    Returns
+    -------
+    Comparison
+        Objects that are the same to the last bit, within the card's tolerance, and different;
+        what differs then and now.
+
+    Raises
+    ------
+    ModelError
+        If the weights of then are not here.
+    """
+    from jupyter_astroml.compute.replay import replay as again
+
+    made = open_run(run)
+    tolerance = catalogue.find(made.job.model).card.tolerance
+    place, owned = _engine(engine, workers=workers, cluster=cluster)
+    with ExitStack() as stack:
+        if owned:
+            stack.callback(place.close)
+        show = stack.enter_context(_Bar(made)) if progress is True else progress or None
+        return again(
+            made,
+            place,
+            relative=tolerance.relative,
+            absolute=tolerance.absolute,
+            progress=show,
+        )
+
+
 def stop(run: Run | Path | str) -> Run:
     """Stop a run that another process of this machine drives; `resume` completes it.
 
@@ -1051,7 +1103,7 @@ class _Bar:
         self._bar.refresh()
 
 
-def replay(name: str) -> Any:
+def replay_model(name: str) -> Any:
     """Run a model on the inputs stored beside it; see `jupyter_astroml.models.loading.replay`."""
     from jupyter_astroml.models.loading import replay as again
 

@@ -177,7 +177,7 @@ class Run:
                 "job": _job(plain_json(job.to_json())).to_json(),
                 "data": write_data(draft / DATA, data, block_size=size),
                 "block_size": size,
-                "meta": {**_provenance(), **plain_json(meta or {})},
+                "meta": {**provenance(), **plain_json(meta or {})},
             }
             write_json(draft / RUN, about)
             _flush(draft)
@@ -246,6 +246,17 @@ class Run:
         done = self._scan()
         todo = [index for index in range(self.n_blocks) if index not in done]
         return (self.block(index) for index in todo)
+
+    def done(self) -> Iterator[Block]:
+        """Yield the blocks that have answers, in order."""
+        return (self.block(index) for index in sorted(self._scan()))
+
+    def answers(self, index: int) -> Predictions:
+        """Return the answers of one block that is done."""
+        manifest = self._manifests.get(index) or self._scan().get(index)
+        if manifest is None:
+            raise RunError(f"The run {self.folder.name} has no answers of block {index}")
+        return read_answers(self.folder / BLOCKS / f"{index:05d}", manifest)
 
     def add(self, block: Block, predictions: Predictions) -> None:
         """Keep the answers of a block.
@@ -493,12 +504,18 @@ def _job(given: Any) -> Job:
     return Job(task=task, model=str(model), digest=str(digest), options=dict(options))
 
 
-def _provenance() -> dict[str, Any]:
+def provenance() -> dict[str, Any]:
+    """Return date, versions and machine, on which the last digits of an answer may depend."""
     versions = {}
     for name in _PACKAGES:
         with suppress(metadata.PackageNotFoundError):
             versions[name] = metadata.version(name)
-    return {"created": _now(), "python": platform.python_version(), "versions": versions}
+    return {
+        "created": _now(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": versions,
+    }
 
 
 def _now() -> str:

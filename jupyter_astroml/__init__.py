@@ -21,6 +21,7 @@ _PUBLIC = {
     "explain": "session",
     "fetch": "session",
     "find": "session",
+    "locate": "session",
     "login": "session",
     "logout": "session",
     "model": "session",

@@ -135,6 +135,33 @@ def cite(*used: Any) -> Any:
     return say(*used, cards={entry.name: entry.card for entry in models()})
 
 
+def locate(rows: Any, *, service: str, **options: Any) -> Table:
+    """Say where the data of rows are, for services that answer without addresses.
+
+    Parameters
+    ----------
+    rows : Table or SkyCoord
+        What astroquery, a catalogue or a list of yours has.
+    service : {"hips2fits", "sdss", "mast", "cadc"}
+        See `jupyter_astroml.archives.locate.locate`.
+    **options
+        Of the service, such as ``survey``, ``width`` and ``size`` of ``"hips2fits"``.
+
+    Returns
+    -------
+    Table
+        For `samples`.
+
+    Raises
+    ------
+    DataError
+        If the rows lack what the service needs.
+    """
+    from jupyter_astroml.archives.locate import locate as find_files
+
+    return find_files(rows, service=service, **options)
+
+
 def to_votable(table: Table, path: Path | str) -> Path:
     """Write a table as a VOTable: units, UCDs, utypes, nulls, and where it came from.
 

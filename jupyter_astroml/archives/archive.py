@@ -412,7 +412,7 @@ class Archive:
             job.run()
         return made
 
-    def save(self, table: Table, *, name: str) -> str:
+    def keep(self, table: Table, *, name: str) -> str:
         """Keep a table of yours on the archive, where the archive does that for its users.
 
         Parameters
@@ -435,17 +435,17 @@ class Archive:
             If the archive could not hold a column.
         """
         with self._session.released():
-            called = usertables.save(self._known, table, name=name, session=self._session)
+            called = usertables.keep(self._known, table, name=name, session=self._session)
         self._described = TapSchema(self._described_in)
         return called
 
     def drop(self, name: str) -> None:
-        """Drop a table that was saved.
+        """Drop a table that was kept.
 
         Parameters
         ----------
         name : str
-            As it was given to `save`.
+            As it was given to `keep`.
 
         Raises
         ------

@@ -32,7 +32,7 @@ _NO_DOOR = {404, 405, 501}
 _JOB_SECONDS = 300.0
 
 
-def save(known: Known, table: Table, *, name: str, session: Session) -> str:
+def keep(known: Known, table: Table, *, name: str, session: Session) -> str:
     """Make a table of this name and fill it; what is half made is dropped again.
 
     Parameters
@@ -96,7 +96,7 @@ def _upload(known: Known, table: Table, name: str, session: Session) -> None:
 
 
 def drop(known: Known, *, name: str, session: Session) -> None:
-    """Drop a table that was saved, by the name that was given to `save`.
+    """Drop a table that was kept, by the name that was given to `keep`.
 
     Raises
     ------

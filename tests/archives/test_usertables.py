@@ -32,14 +32,14 @@ def place(folder):
         yield aml.archive(running.tap)
 
 
-def test_a_saved_table_is_asked_like_any_other_and_dropped(place):
+def test_a_kept_table_is_asked_like_any_other_and_dropped(place):
     table = Table()
     table["id"] = MaskedColumn([1, 2, 2**62], mask=[False, True, False])
     table["word"] = ['a,"b"\n', "β", ""]
     table["x"] = np.array([1.5, np.nan, -1e-300])
     table["ok"] = [True, False, True]
     assert place.check("SELECT word FROM mine.words") != []
-    assert place.save(table, name="mine.words") == "mine.words"
+    assert place.keep(table, name="mine.words") == "mine.words"
     assert place.check("SELECT word FROM mine.words") == []
     found = place.query("SELECT id, word, x, ok FROM mine.words")
     assert found["id"].tolist() == [1, None, 2**62]
@@ -51,9 +51,9 @@ def test_a_saved_table_is_asked_like_any_other_and_dropped(place):
         place.query("SELECT * FROM mine.words")
 
 
-def test_rows_of_an_archive_are_saved_and_joined_there(place):
+def test_rows_of_an_archive_are_kept_and_joined_there(place):
     (name,) = (t.name for s in place.schema() for t in s.tables if t.name.endswith(".stars"))
-    place.save(place.query(f"SELECT id, ra FROM {name} WHERE ra > 10.5"), name="mine.near")
+    place.keep(place.query(f"SELECT id, ra FROM {name} WHERE ra > 10.5"), name="mine.near")
     joined = place.query(f"SELECT s.dec FROM {name} AS s JOIN mine.near AS n ON s.id = n.id")
     place.drop("mine.near")
     assert joined["dec"].tolist() == [21.0]
@@ -61,7 +61,7 @@ def test_rows_of_an_archive_are_saved_and_joined_there(place):
 
 def test_units_and_ucds_are_kept_on_the_archive(place):
     table = Table({"flux": MaskedColumn([1.0], unit="mJy", meta={"ucd": "phot.flux"})})
-    place.save(table, name="mine.fluxes")
+    place.keep(table, name="mine.fluxes")
     found = place.query("SELECT flux FROM mine.fluxes")
     place.drop("mine.fluxes")
     assert str(found["flux"].unit) == "mJy"
@@ -70,19 +70,19 @@ def test_units_and_ucds_are_kept_on_the_archive(place):
 
 @pytest.mark.parametrize("name", ["words", "mine.a.b", "mine.a-b", "mine.", "mine.a/../x", ""])
 def test_a_name_that_is_none_is_refused_before_it_is_sent(place, name):
-    for act in (lambda: place.save(Table({"x": [1]}), name=name), lambda: place.drop(name)):
+    for act in (lambda: place.keep(Table({"x": [1]}), name=name), lambda: place.drop(name)):
         with pytest.raises(QueryError, match=r"schema\.table"):
             act()
 
 
 def test_a_column_that_the_archive_cannot_hold_is_named(place):
     with pytest.raises(DataError, match="'maps'"):
-        place.save(Table({"maps": np.zeros((2, 3))}), name="mine.maps")
+        place.keep(Table({"maps": np.zeros((2, 3))}), name="mine.maps")
 
 
 def test_a_refusal_is_told_in_the_archive_s_words(place):
     with pytest.raises(ArchiveError, match=r"400.*cannot be called"):
-        place.save(Table({"x": [1]}), name="other.words")
+        place.keep(Table({"x": [1]}), name="other.words")
     with pytest.raises(ArchiveError, match="does not keep"):
         place.drop("mine.nothing")
 
@@ -90,21 +90,21 @@ def test_a_refusal_is_told_in_the_archive_s_words(place):
 def test_a_table_whose_rows_are_refused_is_not_left_behind(place):
     # One row more than the archive keeps for its users.
     with pytest.raises(ArchiveError, match="at most"):
-        place.save(Table({"n": np.ones(1_000_001, dtype=int)}), name="mine.large")
+        place.keep(Table({"n": np.ones(1_000_001, dtype=int)}), name="mine.large")
     assert "mine.large" not in [t.name for s in place.schema() for t in s.tables]
 
 
 def test_an_archive_without_tables_of_users_says_what_else_to_do(folder):
     with serve.start(folder) as running, pytest.raises(ArchiveError, match="upload="):
-        aml.archive(running.tap).save(Table({"x": [1]}), name="mine.x")
+        aml.archive(running.tap).keep(Table({"x": [1]}), name="mine.x")
 
 
-def test_only_who_is_logged_in_saves(folder):
+def test_only_who_is_logged_in_keeps_tables(folder):
     with serve.start(folder, user_tables=True, token=TOKEN) as running:
         with pytest.raises(ArchiveError, match=r"aml\.login"):
-            aml.archive(running.tap).save(Table({"x": [1]}), name="mine.x")
+            aml.archive(running.tap).keep(Table({"x": [1]}), name="mine.x")
         known = aml.login(running.tap, credential=Bearer(TOKEN))
-        known.save(Table({"x": [1]}), name="mine.x")
+        known.keep(Table({"x": [1]}), name="mine.x")
         assert len(known.query("SELECT x FROM mine.x")) == 1
         aml.logout(running.tap)
 
@@ -166,7 +166,7 @@ SESSION = Cookie("JSESSIONID", TOKEN.rstrip("="))
 
 def test_gaia_takes_a_table_into_the_schema_of_its_user():
     with gaia(SESSION) as (server, archive):
-        assert archive.save(Table({"source_id": [1, 2]}), name="stars").endswith(".stars")
+        assert archive.keep(Table({"source_id": [1, 2]}), name="stars").endswith(".stars")
         archive.drop("stars")
     (headers, body), (_, dropped) = server.asked
     assert headers["Content-Type"].startswith("multipart/form-data")
@@ -178,12 +178,12 @@ def test_gaia_takes_a_table_into_the_schema_of_its_user():
 
 def test_gaia_takes_a_large_table_by_a_job_that_is_waited_for():
     with gaia(SESSION) as (server, archive):
-        archive.save(Table({"source_id": [1, 2]}), name="large")
+        archive.keep(Table({"source_id": [1, 2]}), name="large")
     assert server.polls > 2
 
 
 def test_gaia_s_refusals_are_told_in_its_words():
     with gaia(SESSION) as (_, archive), pytest.raises(ArchiveError, match="twice already exists"):
-        archive.save(Table({"x": [1]}), name="twice")
+        archive.keep(Table({"x": [1]}), name="twice")
     with gaia() as (_, archive), pytest.raises(ArchiveError, match=r"aml\.login\('gaia'\)"):
-        archive.save(Table({"x": [1]}), name="stars")
+        archive.keep(Table({"x": [1]}), name="stars")

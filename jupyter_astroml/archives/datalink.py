@@ -6,7 +6,7 @@ import io
 import threading
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
@@ -31,11 +31,14 @@ class Links:
         Address of the SODA service for this dataset, with its ID, or empty.
     error : str
         Why the archive has no links for this dataset.
+    takes : frozenset of str
+        Parameters that the SODA service declares, in capitals.
     """
 
     this: str = ""
     cut: str = ""
     error: str = ""
+    takes: frozenset[str] = frozenset()
 
 
 def is_datalink(media_type: str) -> bool:
@@ -172,13 +175,14 @@ def _read(body: bytes, url: str) -> dict[str, Links]:
         old = found.get(dataset, Links())
         service = services.get(link.get("service_def", ""), {})
         if link.get("error_message"):
-            found[dataset] = Links(old.this, old.cut, old.error or link["error_message"])
+            found[dataset] = replace(old, error=old.error or link["error_message"])
         elif service.get("standardID", "").lower().startswith(SODA) and service.get("accessURL"):
             name = service.get("ID", "") or dataset
             cut = _joined(_absolute(url, service["accessURL"]), [("ID", name)])
-            found[dataset] = Links(old.this, cut, old.error)
+            takes = frozenset(key.upper() for key in service if key.isalpha())
+            found[dataset] = replace(old, cut=cut, takes=takes)
         elif link.get("semantics") == "#this" and link.get("access_url"):
-            found[dataset] = Links(_absolute(url, link["access_url"]), old.cut, old.error)
+            found[dataset] = replace(old, this=_absolute(url, link["access_url"]))
         else:
             found.setdefault(dataset, old)
     return found
@@ -189,8 +193,12 @@ def _parameters(resource: Any) -> dict[str, str]:
     found = {p.name: _text(p.value) for p in resource.params}
     for group in resource.groups:
         for entry in group.entries:
-            if getattr(entry, "name", "") == "ID" and getattr(entry, "value", None) is not None:
-                found["ID"] = _text(entry.value)
+            name = getattr(entry, "name", "")
+            if name == "ID" and getattr(entry, "value", None) is not None:
+                found[name] = _text(entry.value)
+            elif name:
+                # Of what it takes, only the names matter; they must not hide the service itself.
+                found.setdefault(name, "")
     return found
 
 

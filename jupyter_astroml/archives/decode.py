@@ -39,7 +39,7 @@ _QUALITY = ("QUALITY", "SAP_QUALITY")
 _BAD_TESS = 0b101_0000_1011_1111
 # "BJD - 2457000, days" is how TESS and Kepler write the unit of their times.
 _COUNTED = re.compile(r"^B?JD\s*-\s*([0-9.]+)\s*,\s*days?$", re.IGNORECASE)
-_MJD_ZERO = 2400000.5
+MJD_ZERO = 2400000.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -355,7 +355,7 @@ def _clock(unit: str | None, header: Any) -> tuple[float, float]:
     if counted:
         return 1.0, zero if np.isfinite(zero) else float(counted[1])
     if text.upper() in ("JD", "BJD", "HJD", "MJD"):
-        return 1.0, _MJD_ZERO if text.upper() == "MJD" else 0.0
+        return 1.0, MJD_ZERO if text.upper() == "MJD" else 0.0
     try:
         days = float(u.Unit(text).to(u.day))
     except (ValueError, TypeError, u.UnitConversionError) as err:
@@ -365,7 +365,7 @@ def _clock(unit: str | None, header: Any) -> tuple[float, float]:
 
 def _zero(header: Any) -> float:
     """Return the Julian date of time 0 (FITS 4.0 section 9.2.2; BJDREF is the word of TESS)."""
-    for key, start in (("BJDREF", 0.0), ("JDREF", 0.0), ("MJDREF", _MJD_ZERO)):
+    for key, start in (("BJDREF", 0.0), ("JDREF", 0.0), ("MJDREF", MJD_ZERO)):
         parts = [float(header[k]) for k in (f"{key}I", f"{key}F") if k in header]
         if parts or key in header:
             return start + (sum(parts) if parts else float(header[key]))

@@ -10,20 +10,22 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-
-import numpy as np
+from urllib.parse import urlencode
 
 from jupyter_astroml.archives.datalink import Links, follow, is_datalink
-from jupyter_astroml.archives.decode import OFF_IMAGE, Image, Series, decode, untrusted
+from jupyter_astroml.archives.decode import OFF_IMAGE, Image, Series, decode
 from jupyter_astroml.archives.http import Session, download
 from jupyter_astroml.archives.known import Known, archives, lookup
 from jupyter_astroml.archives.login import login
+from jupyter_astroml.archives.soda import asked, trimmed
 from jupyter_astroml.archives.spectrum import Spectrum
 from jupyter_astroml.archives.stack import stacked
 from jupyter_astroml.archives.vospace import Space, is_name, located, spaces
 from jupyter_astroml.core.errors import ArchiveError, AstroMLError, DataError
 from jupyter_astroml.core.records import References, Samples
 
+# What an answer without a body means, by what was asked for.
+_EMPTY = {frozenset(): "the archive sent an empty file", frozenset(("CIRCLE",)): OFF_IMAGE}
 # Connections to one archive at a time: enough to hide the way there, few enough to be polite.
 PARALLEL = 6
 
@@ -83,13 +85,13 @@ class _Place:
     url : str
     reason : str
         Why there is no URL.
-    cut : bool
-        Whether a service cuts the image around the position.
+    cut : frozenset of str
+        Parameters that a SODA service there is asked to cut by.
     """
 
     url: str
     reason: str = ""
-    cut: bool = False
+    cut: frozenset[str] = frozenset()
 
 
 def _places(
@@ -113,20 +115,12 @@ def _plain(url: str, known: Sequence[Space]) -> _Place:
 
 
 def _place(references: References, i: int, links: Links) -> _Place:
-    if links.cut and references.size_arcsec and _known(references, i):
-        # SODA 1.0 section 3.3.2: CIRCLE is longitude, latitude, radius in degrees, ICRS; services
-        # answer with the box that holds the circle.
-        circle = (
-            f"{references.ra[i]:.9f}+{references.dec[i]:.9f}+{references.size_arcsec / 7200:.9f}"
-        )
-        return _Place(f"{links.cut}&CIRCLE={circle}", cut=True)
+    part = asked(references, i, takes=links.takes)
+    if links.cut and part:
+        return _Place(f"{links.cut}&{urlencode(part)}", cut=frozenset(part))
     if links.this:
         return _Place(links.this)
     return _Place("", links.error or "the archive names no file for it")
-
-
-def _known(references: References, i: int) -> bool:
-    return bool(np.isfinite(references.ra[i]) and np.isfinite(references.dec[i]))
 
 
 def _get(
@@ -139,13 +133,8 @@ def _get(
         body, _ = download(session, place.url)
         if not body:
             # SODA 1.0 section 4.1: a cutout without a pixel is no error, it is no content.
-            return OFF_IMAGE if place.cut else "the archive sent an empty file"
-        found = decode(body)
-        if isinstance(found, Image) and references.size_arcsec and _known(references, i):
-            with untrusted():
-                found = found.centred(
-                    references.ra[i], references.dec[i], size_arcsec=references.size_arcsec
-                )
+            return _EMPTY.get(place.cut, "the archive has nothing in the part that is wanted")
+        found: Image | Series | Spectrum = trimmed(decode(body), references, i, done=place.cut)
     except AstroMLError as err:
         return str(err)
     return found

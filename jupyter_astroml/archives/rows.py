@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_astroml.archives.compose import interval, metres
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import References
 from jupyter_astroml.core.units import angle
@@ -26,6 +27,8 @@ def references(
     rows: Table,
     *,
     size: Any = None,
+    band: Any = None,
+    time: Any = None,
     kind: str = "",
     bands: tuple[str, ...] = (),
     flux_unit: str = "",
@@ -40,6 +43,11 @@ def references(
         ``bands``, ``flux_unit`` and ``pixel_scale`` are used when they are there.
     size : Quantity, angle, optional
         Full width to cut around each position, where the archive can; None takes whole files.
+    band : Quantity, optional
+        Two wavelengths, frequencies or energies, between which to cut spectra and cubes.
+    time : Time, optional
+        Two times, between which to cut light curves and cubes.
+        What the archive cannot cut is cut here; a cube that comes whole ends with a reason.
     kind : {"", "cutouts", "light_curves", "spectra"}
         Empty takes what the rows say, else what the files turn out to be.
     bands, flux_unit
@@ -55,6 +63,8 @@ def references(
     ------
     DataError
         If a needed column is missing, or the rows are of several kinds.
+    QueryError
+        If the band or the time is none.
     """
     urls = _texts(rows, "access_url")
     if urls is None:
@@ -80,6 +90,8 @@ def references(
         ra=_first(_numbers(rows, name, "deg") for name in ("ra", "s_ra")),
         dec=_first(_numbers(rows, name, "deg") for name in ("dec", "s_dec")),
         size_arcsec=None if size is None else angle(size, "arcsec", name="size"),
+        wave_range=None if band is None else interval(metres(band)),
+        time_range=None if time is None else interval(time.utc.mjd),
         bands=tuple(named.replace(" ", "").split(",")) if named else (),
         flux_unit=unit,
         pixel_scale=_numbers(rows, "pixel_scale", "arcsec"),  # type: ignore[arg-type]

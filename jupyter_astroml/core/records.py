@@ -316,6 +316,10 @@ class References(_Rows):
     ra, dec : ndarray of float64, shape (n,), degrees, ICRS
     size_arcsec : float or None
         Full width of the cutout around the position; None takes the whole image.
+    wave_range : tuple of float, metres in vacuum, or None
+        Shortest and longest wavelength that are wanted; None takes all.
+    time_range : tuple of float, MJD in UTC, or None
+        Begin and end that are wanted; None takes all.
     bands : tuple of str
         Names of the planes where the file does not say; empty when it does.
     flux_unit : str
@@ -335,6 +339,8 @@ class References(_Rows):
     ra: np.ndarray = None  # type: ignore[assignment]
     dec: np.ndarray = None  # type: ignore[assignment]
     size_arcsec: float | None = None
+    wave_range: tuple[float, float] | None = None
+    time_range: tuple[float, float] | None = None
     bands: tuple[str, ...] = ()
     flux_unit: str = ""
     pixel_scale: np.ndarray = None  # type: ignore[assignment]

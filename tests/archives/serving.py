@@ -44,8 +44,11 @@ def serving():
         made.shutdown()
 
 
-def links(*rows, soda=""):
-    """Return a DataLink document with rows of ID, access_url, service_def and error_message."""
+def links(*rows, soda="", takes=()):
+    """Return a DataLink document with rows of ID, access_url, service_def and error_message.
+
+    `soda` is the address of a service that cuts, `takes` the parameters that it declares.
+    """
     fields = "".join(
         f'<FIELD name="{name}" datatype="char" arraysize="*"/>'
         for name in ("ID", "access_url", "service_def", "error_message", "semantics")
@@ -53,10 +56,14 @@ def links(*rows, soda=""):
     cells = "".join(
         f"<TR>{''.join(f'<TD>{cell}</TD>' for cell in row)}<TD>#this</TD></TR>" for row in rows
     )
+    inputs = "".join(
+        f'<PARAM name="{name}" datatype="double" arraysize="2" value=""/>' for name in takes
+    )
     service = f"""<RESOURCE type="meta" utype="adhoc:service" ID="soda">
         <PARAM name="standardID" datatype="char" arraysize="*"
                value="ivo://ivoa.net/std/SODA#sync-1.0"/>
         <PARAM name="accessURL" datatype="char" arraysize="*" value="{soda}"/>
+        <GROUP name="inputParams">{inputs}</GROUP>
         </RESOURCE>"""
     return f"""<?xml version="1.0"?>
         <VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">

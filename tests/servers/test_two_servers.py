@@ -219,6 +219,13 @@ def test_spectra_arrive_with_their_wavelengths(twin, twin_folder):
             np.testing.assert_array_equal(found.values[i], stored)
 
 
+def test_a_part_of_each_spectrum_arrives(twin):
+    samples = twin.archive.samples(twin.archive.spectra(), band=[500, 501] * u.nm)
+    found = aml.fetch(samples)
+    assert found.grid.tolist() == [5000.0, 5004.0, 5008.0]
+    assert len(found) == SPECTRA
+
+
 def test_links_lead_to_whole_images(twin, twin_folder):
     rows = twin.archive.observations(product="image")
     rows.sort("obs_publisher_did")

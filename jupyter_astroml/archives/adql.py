@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # Reading longer ones takes seconds; the archive will say what it thinks of them.
 _MAX_CHARACTERS = 16_000
 _WORD = re.compile(r"\w+")
+_NAME = re.compile(r'(?:"[^"]*"|\w+)(?:\.(?:"[^"]*"|\w+))*')
+# Letters of a long line that are shown before and after a mistake.
+_BEFORE = 60
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,27 @@ class Problem:
         place = f" (line {self.line}, column {self.column})" if self.line else ""
         meant = f"; did you mean {' or '.join(self.nearest)}?" if self.nearest else ""
         return f"{self.what}{place}{meant}"
+
+    def marked(self, query: str) -> str:
+        """Return the line of the query that is meant, with marks below; empty if it is unknown.
+
+        Parameters
+        ----------
+        query : str
+            The one that was checked.
+        """
+        lines = query.splitlines()
+        if not 0 < self.line <= len(lines) or self.column < 1:
+            return ""
+        # A tab would move the marks; letters that control a terminal are none of a query's.
+        line = "".join(c if c.isprintable() else " " for c in lines[self.line - 1])
+        at = self.column - 1
+        word = _NAME.match(line, at)
+        length = len(word[0]) if word else 1
+        start = max(0, at - _BEFORE)
+        shown = line[start : at + max(length, _BEFORE)]
+        head = f"{self.line:>4} | "
+        return f"{head}{shown}\n{' ' * (len(head) + at - start)}{'~' * length}"
 
 
 def check(
@@ -209,9 +233,7 @@ def _unclear(err: SqlglotError, query: str) -> Problem:
         found = err.errors[0]
         near = str(found.get("highlight") or "")[:40]
         column = max(int(found.get("col") or 1) - len(near) + 1, 1)
-        return Problem(
-            f"ADQL ends to make sense near {near!r}", int(found.get("line") or 0), column
-        )
+        return Problem(f"This is no ADQL from {near!r} on", int(found.get("line") or 0), column)
     for quote, word in (("'", "text"), ('"', "name")):
         if query.count(quote) % 2:
             at = query.rindex(quote)

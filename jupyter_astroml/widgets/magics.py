@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from IPython.core.interactiveshell import InteractiveShell
 
+    from jupyter_astroml.archives.adql import Problem
+    from jupyter_astroml.archives.archive import Archive
+
 
 @magics_class
 class AdqlMagics(Magics):
@@ -32,7 +35,8 @@ class AdqlMagics(Magics):
     def adql(self, line: str, cell: str) -> Table | None:
         """Ask an archive what the cell says.
 
-        The query is looked through first; what seems wrong is told, and the archive decides.
+        The query is looked through first; what seems wrong is shown, and the archive decides.
+        A job goes on at the archive when the cell is interrupted.
         ``{name}`` in the cell stands for the value of a variable of the notebook.
         """
         shell = self.shell
@@ -44,16 +48,37 @@ class AdqlMagics(Magics):
         query = shell.var_expand(cell).strip()
         try:
             place = session.archive(given.archive)
-            for problem in place.check(query):
-                print(f"Look at: {problem}", file=sys.stderr)
-            table = place.query(query, mode="async" if given.job else "sync", maxrec=given.maxrec)
+            for problem in _looked_through(place, query):
+                _say(f"Look at: {problem}\n{problem.marked(query)}".rstrip())
+            table = place.query(
+                query,
+                mode="async" if given.job else "sync",
+                maxrec=given.maxrec,
+                progress=_say if given.job else None,
+            )
         except AstroMLError as err:
             # The lines of this file tell a reader of the notebook nothing.
             raise UsageError(str(err)) from None
+        except KeyboardInterrupt:
+            if given.job:
+                _say("The job goes on at the archive: archive.jobs()[0].table() waits for it")
+            raise
         shell.user_ns[given.out or "_adql"] = table
         if given.out:
             print(f"{len(table)} rows in {given.out}")
         return None if given.out else table
+
+
+def _looked_through(place: Archive, query: str) -> list[Problem]:
+    """Return what seems wrong; an archive that cannot describe itself may still answer."""
+    try:
+        return place.check(query)
+    except AstroMLError:
+        return []
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:

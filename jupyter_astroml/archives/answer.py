@@ -172,9 +172,9 @@ def _status(parsed: votables.Parsed, about: Mapping[str, Any]) -> str:
             return str(DALResults(parsed.document, url=about.get("url", "")).status[0])
         except DALQueryError as err:
             if "parameters" in about:
-            remedy = "compare what was asked with what the service takes"
-            raise refused(about["archive"], err, remedy=remedy) from err
-        raise refused(about["archive"], err) from err
+                remedy = "compare what was asked with what the service takes"
+                raise refused(about["archive"], err, remedy=remedy) from err
+            raise refused(about["archive"], err) from err
         except DALFormatError as err:
             raise ArchiveError(
                 f"{about['archive']} sent no table of results", cause=str(err), remedy="ask again"

@@ -126,7 +126,36 @@ def demo(headless: bool, folder: Path, objects: int) -> None:  # noqa: FBT001
 
 @main.group()
 def archive() -> None:
-    """Archives that run on this machine."""
+    """Archives: those that can be named, and those that run on this machine."""
+
+
+@archive.command("list")
+@_JSON
+def archive_list(as_json: bool) -> None:  # noqa: FBT001
+    """List the archives that can be named."""
+    from jupyter_astroml import session
+
+    _tell_archives(session.archives(), as_json=as_json)
+
+
+@archive.command("find")
+@click.argument("keywords", nargs=-1, required=True)
+@click.option("--waveband", default="", help="Such as radio, infrared, optical, x-ray.")
+@_JSON
+def archive_find(keywords: tuple[str, ...], waveband: str, as_json: bool) -> None:  # noqa: FBT001
+    """Search the registry of the Virtual Observatory for TAP services by KEYWORDS."""
+    from jupyter_astroml import session
+
+    more = {"waveband": waveband} if waveband else {}
+    _tell_archives(session.find(keywords=list(keywords), **more), as_json=as_json)
+
+
+def _tell_archives(found: Any, *, as_json: bool) -> None:
+    if as_json:
+        _print([dataclasses.asdict(each) for each in found])
+        return
+    for each in found:
+        click.echo(f"{each.name:16} {each.title:44} {each.url or '(starts on this machine)'}")
 
 
 @archive.command("serve")
@@ -573,7 +602,8 @@ def explain(
     for each in told:
         click.echo(f"{each['id']}: {each['summary']}")
         for test, value in each.get("trust", {}).items():
-            click.echo(f"  {test}: {'–' if value is None else f'{value:.3f}'}")
+            number = f"{value:.3f}" if isinstance(value, float) else value
+            click.echo(f"  {test}: {'–' if value is None else number}")
 
 
 @main.command()
@@ -616,18 +646,22 @@ class _Bar:
     """A progress bar on standard error that takes (done, total)."""
 
     def __init__(self, *, quiet: bool) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(disable=quiet, unit="object")
+        self._quiet = quiet
+        self._bar: Any = None
 
     def __enter__(self) -> Callable[[int, int], None]:
         return self._show
 
     def __exit__(self, *_: object) -> None:
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
 
     def _show(self, done: int, total: int) -> None:
-        self._bar.total = total
+        from tqdm import tqdm
+
+        if self._bar is None:
+            # Not before there is something to show: a wrong folder gets its error alone.
+            self._bar = tqdm(disable=self._quiet, unit="object", total=total)
         self._bar.n = done
         self._bar.refresh()
 

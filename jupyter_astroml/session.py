@@ -907,7 +907,8 @@ def trust(attributions: Attributions) -> Table:
         ``unlearned``: rank correlation with the map of the same network without its learning
         (good: near 0);
         ``completeness``: how far signed integrated gradients miss the change of the score (good:
-        0.05 or less), NaN for other maps.
+        0.05 or less), NaN for other maps;
+        ``verdict``: what the three numbers say, in words.
 
     Raises
     ------
@@ -916,7 +917,7 @@ def trust(attributions: Attributions) -> Table:
     """
     from astropy.table import Table as AstropyTable
 
-    from jupyter_astroml.explain import deletion, randomisation
+    from jupyter_astroml.explain import deletion, randomisation, verdict
     from jupyter_astroml.models.loading import load
     from jupyter_astroml.models.threads import one_thread
 
@@ -937,6 +938,7 @@ def trust(attributions: Attributions) -> Table:
             "deletion_gain": fall.gain,
             "unlearned": alike,
             "completeness": missed,
+            "verdict": [verdict(*each) for each in zip(fall.gain, alike, missed, strict=True)],
         }
     )
 

@@ -178,3 +178,23 @@ def test_a_file_in_fits_says_where_it_came_from(demo_archive, tmp_path):
     run("query", "SELECT TOP 1 id FROM demo.stars", "--out", out)
     told = "".join(Table.read(out).meta["comments"])
     assert json.loads(told)["astroml"]["simulated"] is True
+
+
+def test_archives_are_listed():
+    found = json.loads(run("archive", "list", "--json"))
+    assert found[0]["name"] == "demo"
+    assert {"cadc", "gaia"} <= {each["name"] for each in found}
+    assert "cadc" in run("archive", "list")
+
+
+def test_a_wrong_folder_gets_its_error_and_no_empty_bar(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter_astroml", "evaluate", "flares", "--data", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=250,
+    )
+    assert done.returncode != 0
+    assert "object" not in done.stderr.splitlines()[0]
+    assert "it/s" not in done.stderr

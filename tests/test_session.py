@@ -300,6 +300,9 @@ def test_maps_of_real_answers_can_be_tested(galaxy_run, method):
     assert (told["deletion_gain"] > 0).all()
     assert (np.abs(told["unlearned"]) < 0.7).all()
     assert np.isfinite(told["completeness"]).all() == (method == "integrated_gradients")
+    missed = np.nan_to_num(np.array(told["completeness"]))
+    doubtful = np.array([each.startswith("doubtful") for each in told["verdict"]])
+    assert (doubtful == (missed > 0.05)).all()
 
 
 def test_the_inspector_says_what_integrated_gradients_miss(galaxy_run):

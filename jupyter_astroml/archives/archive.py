@@ -35,7 +35,7 @@ from jupyter_astroml.archives.known import DEMO, Known, lookup
 from jupyter_astroml.archives.login import Login, login
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
-from jupyter_astroml.archives.schema import Schema, TapSchema
+from jupyter_astroml.archives.schema import Schemas, TapSchema
 from jupyter_astroml.archives.tablefile import TableFile, room
 from jupyter_astroml.core.errors import ArchiveError, QueryError
 from jupyter_astroml.core.settings import settings
@@ -535,7 +535,7 @@ class Archive:
         """
         return references(rows, **options)
 
-    def schema(self) -> tuple[Schema, ...]:
+    def schema(self) -> Schemas:
         """Return the schemas, tables and columns that TAP_SCHEMA lists.
 
         Raises

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +20,24 @@ if TYPE_CHECKING:
 _NAME = r'(?:[A-Za-z][A-Za-z0-9_]*|"(?:[^"]|"")+")'
 _TABLE = re.compile(rf"{_NAME}(?:\.{_NAME}){{0,2}}")
 _COMPARISONS = ("=", "<>", "<", "<=", ">", ">=", "LIKE")
+# ObsCore 1.1 section 3.3.1, and what the vocabulary of product types has added since.
+PRODUCTS = (
+    "image",
+    "cube",
+    "spectrum",
+    "sed",
+    "timeseries",
+    "visibility",
+    "event",
+    "measurements",
+    "dynamic-spectrum",
+    "event-list",
+    "spatial-profile",
+    "spatially-resolved-dataset",
+    "spectrally-resolved-dataset",
+    "temporally-resolved-dataset",
+    "time-cube",
+)
 # Degrees, or hours and degrees with their letters or colons.
 _COORDINATES = re.compile(r"\s*[\d.+-][\d.:hms°'\"d\s]*[\s,]+[\d.+-][\d.:ms°'\"d\s]*")
 # What an observer asks ObsCore for first (ObsCore 1.1 table 1).
@@ -149,10 +168,19 @@ def observations(
         # Twelve digits of a day are a tenth of a microsecond.
         conditions.append(f"t_min <= {high:.12g} AND t_max >= {low:.12g}")
     if product:
+        _known_product(product)
         conditions.append(f"dataproduct_type = {_value(product)}")
     if collection:
         conditions.append(f"obs_collection = {_value(collection)}")
     return _query(", ".join(_OBSERVATION), "ivoa.obscore", conditions, order="", top=top)
+
+
+def _known_product(word: str) -> None:
+    if word not in PRODUCTS:
+        near = difflib.get_close_matches(word, PRODUCTS, n=2) or PRODUCTS
+        raise QueryError(
+            f"{word!r} is no type of data product", remedy=f"use one of {', '.join(near)}"
+        )
 
 
 def _query(columns: str, table: str, conditions: list[str], *, order: str, top: int | None) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from typing import TYPE_CHECKING
 
 from jupyter_astroml.archives.compose import select
@@ -12,6 +13,10 @@ from jupyter_astroml.core.errors import QueryError
 
 if TYPE_CHECKING:
     from astropy.table import Table
+
+
+# VizieR has tens of thousands of tables, and a notebook keeps what it shows.
+_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -43,6 +48,36 @@ class Schema:
     tables: tuple[TableInfo, ...]
 
 
+class Schemas(tuple[Schema, ...]):
+    """All schemas of an archive; shows itself as tables to unfold in a notebook."""
+
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "\n".join(
+            f"{table.name}: {', '.join(column.name for column in table.columns)}"
+            for schema in self
+            for table in schema.tables
+        )
+
+    def _repr_html_(self) -> str:
+        return "".join(map(_table_html, [t for schema in self for t in schema.tables][:_SHOWN]))
+
+
+def _table_html(table: TableInfo) -> str:
+    cells = "".join(
+        "<tr>"
+        + "".join(f"<td>{escape(x)}</td>" for x in (c.name, c.unit, c.datatype, c.ucd))
+        + f"<td>{escape(c.description)}</td></tr>"
+        for c in table.columns
+    )
+    head = "".join(f"<th>{h}</th>" for h in ("column", "unit", "type", "UCD", "description"))
+    return (
+        f"<details><summary><b>{escape(table.name)}</b> {escape(table.description)}</summary>"
+        f"<table><thead><tr>{head}</tr></thead><tbody>{cells}</tbody></table></details>"
+    )
+
+
 class TapSchema:
     """The tables of an archive, each described once.
 
@@ -57,7 +92,7 @@ class TapSchema:
         self._seen: dict[str, Mapping[str, str]] = {}
 
     @cached_property
-    def schemas(self) -> tuple[Schema, ...]:
+    def schemas(self) -> Schemas:
         """All schemas, with their tables and columns."""
         schemas = self._rows("SELECT schema_name, description FROM tap_schema.schemas")
         tables = self._rows("SELECT schema_name, table_name, description FROM tap_schema.tables")
@@ -82,7 +117,7 @@ class TapSchema:
             of_schema.setdefault(row["schema_name"], []).append(
                 TableInfo(name, row["description"], tuple(of_table.get(name, ())))
             )
-        return tuple(
+        return Schemas(
             Schema(s["schema_name"], s["description"], tuple(of_schema.get(s["schema_name"], ())))
             for s in schemas
         )

@@ -13,6 +13,12 @@ from jupyter_astroml.core.errors import DataError
 from .methods import attribute, background, checked_targets, checked_values
 from .passes import Progress, Scores, at_rest, scores_of
 
+# Rank correlation with the map of an untrained network above which a map says little of what was
+# learned (Adebayo et al. 2018, NeurIPS, show maps for which it stays near 1).
+ALIKE = 0.7
+# Part of the change of the score that may be missing (Sundararajan et al. 2017, section 5).
+MISSED = 0.05
+
 
 def completeness(
     module: Any,
@@ -211,3 +217,30 @@ def _pair(values: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray]
             remedy="give the maps that 'attribute' returned for these data",
         )
     return values, maps
+
+
+def verdict(gain: float, alike: float, missed: float) -> str:
+    """Say in words what the tests of a map found.
+
+    Parameters
+    ----------
+    gain : float
+        Of `deletion`.
+    alike : float
+        Of `randomisation`.
+    missed : float
+        Of `completeness`; NaN for maps without that property.
+
+    Returns
+    -------
+    str
+        Each reason for doubt; they can rule a map out, and never prove it right.
+    """
+    doubts = []
+    if not gain > 0:
+        doubts.append("the score does not fall faster where the map points than elsewhere")
+    if alike > ALIKE:
+        doubts.append("an untrained network gives much the same map")
+    if missed > MISSED:
+        doubts.append(f"the map leaves out {missed:.0%} of the change of the score")
+    return "doubtful: " + "; ".join(doubts) if doubts else "no reason for doubt was found"

@@ -149,3 +149,10 @@ def test_nothing_that_arrives_is_told_as_nothing(sky, galaxies):
     found, failures = fetch(sky.samples(rows))
     assert found is None
     assert all("no VOTable" in why for why in failures.values())
+
+
+def test_a_schema_shows_itself_as_text_and_in_a_notebook(sky):
+    found = sky.schema()
+    assert "demo.galaxies: id, ra, dec" in str(found)
+    assert "<b>demo.galaxies</b>" in found._repr_html_()
+    assert "<script" not in found._repr_html_()

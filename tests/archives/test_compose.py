@@ -109,3 +109,9 @@ def test_coordinates_in_a_text_need_no_name_resolver(text):
     # 10 h 2 min at fifteen degrees an hour are 150.5 degrees.
     made = select("a.b", position=text, radius=1 * u.deg)
     assert "CIRCLE(150.5, -2.25, 1)" in made
+
+
+def test_a_product_that_nobody_has_is_no_question():
+    with pytest.raises(QueryError, match=r"no type of data product.*image"):
+        observations(product="imagee")
+    assert "dataproduct_type = 'timeseries'" in observations(product="timeseries")

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,8 @@ _BAD_TESS = 0b101_0000_1011_1111
 # "BJD - 2457000, days" is how TESS and Kepler write the unit of their times.
 _COUNTED = re.compile(r"^B?JD\s*-\s*([0-9.]+)\s*,\s*days?$", re.IGNORECASE)
 MJD_ZERO = 2400000.5
+# Parts of a FITS file that are looked at: those of a mosaic camera, and some.
+_MAX_HDUS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +233,7 @@ def _fits(body: bytes) -> Image | Series | Spectrum:
     from astropy.io import fits
 
     with fits.open(io.BytesIO(body), memmap=False, lazy_load_hdus=True) as hdus:
-        for hdu in hdus:
+        for hdu in islice(hdus, _MAX_HDUS):
             if _is_series(hdu):
                 return _series(hdu, hdus[0].header)
             if is_spectral(hdu):

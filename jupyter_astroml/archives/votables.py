@@ -28,7 +28,8 @@ _PIECE = 1 << 20
 BLOCK = 1 << 16
 _SPACE = b" \t\r\n"
 _STREAM = b'<STREAM encoding="base64">'
-_NROWS = re.compile(rb"(<[\w:.-]*TABLE\b[^>]*?)\snrows\s*=\s*(?:\"[^\"]*\"|'[^']*')")
+# An attribute may hold ">", and nothing but a tag begins with "<".
+_NROWS = re.compile(rb"(<[\w:.-]*TABLE\b[^<]*?)\snrows\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')")
 _ELSEWHERE = re.compile(rb"<[\w:.-]*STREAM\b[^>]*\bhref", re.IGNORECASE)
 
 
@@ -238,7 +239,7 @@ class _Splitter:
         after = self._kept.find(b">", self._parser.CurrentByteIndex) + 1
         if self._write is None or self._kept[after - 2 : after] == b"/>":
             return
-        head = _NROWS.sub(rb"\1", bytes(self._kept[:after]))
+        head = bytes(self._kept[:after])
         rest = bytes(self._kept[after:])
         self._texts = _Texts(head, list(self._open), self._write)
         self._kept = bytearray(head) + self._texts.feed(rest)
@@ -341,6 +342,8 @@ def read_document(xml: bytes) -> VOTableFile:
     # astropy would open the address, and it may be a file of this machine.
     if _ELSEWHERE.search(xml) or b"\0" in xml:
         raise ArchiveError("Refused to read a table whose rows lie elsewhere")
+    # astropy makes room for as many rows as are promised, those of an empty table too.
+    xml = _NROWS.sub(rb"\1", xml)
     with warnings.catch_warnings():
         # Half of the archives break a rule that does not matter to anybody.
         warnings.simplefilter("ignore", VOTableSpecWarning)

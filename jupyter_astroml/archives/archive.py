@@ -32,6 +32,7 @@ from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.credentials import Credential
 from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
 from jupyter_astroml.archives.known import DEMO, Known, lookup
+from jupyter_astroml.archives.limits import Limits, capability, limits
 from jupyter_astroml.archives.login import Login, login
 from jupyter_astroml.archives.queryjobs import QueryJob, Record, remembered
 from jupyter_astroml.archives.rows import references
@@ -564,14 +565,18 @@ class Archive:
     @cached_property
     def _forms(self) -> list[str]:
         """Words by which this archive offers forms of answers."""
-        from pyvo.dal import DALServiceError
-
-        try:
-            with self._session.released():
-                formats = self._service.get_tap_capability().outputformats
-        except (DALServiceError, OSError, AttributeError, StopIteration, ValueError):
-            return []
+        with self._session.released():
+            formats = getattr(capability(self._service), "outputformats", ())
         return [str(word) for each in formats for word in (each.mime, *each.aliases) if word]
+
+    def limits(self) -> Limits:
+        """Return how many rows an answer has, as the archive says in its capabilities.
+
+        An answer that is cut says so: ``meta["astroml"]["overflow"]``.
+        """
+        with self._session.released():
+            said = limits(self._service)
+        return said if said.most else replace(said, most=self._known.rows)
 
     def _form(self, form: Form) -> str:
         """Return what this archive calls a form; by default BINARY2, or nothing without it."""

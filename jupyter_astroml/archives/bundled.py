@@ -43,7 +43,7 @@ class Known:
     hosts : tuple of str
         More hosts of its own, beside those of its addresses, that may be sent credentials.
     rows : int
-        Most rows of an answer; 0 where that is not known: TAP says it in its capabilities.
+        Most rows of an answer, for an archive that does not say it itself; see `Archive.limits`.
     note : str
         What a user should know, in a sentence.
     cite : tuple of str
@@ -284,7 +284,7 @@ KNOWN = (
         "exoplanets",
         "NASA Exoplanet Archive",
         "https://exoplanetarchive.ipac.caltech.edu/TAP",
-        cite=("akeson2013",),
+        cite=("christiansen2025",),
         page="https://exoplanetarchive.ipac.caltech.edu/docs/acknowledge.html",
     ),
 )

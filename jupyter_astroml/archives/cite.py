@@ -18,6 +18,7 @@ def _article(key: str, **fields: str) -> str:
     return f"@article{{{key},\n{lines}}}"
 
 
+# Compared with how other projects cite them; the papers themselves could not be opened.
 REFERENCES = {
     key: _article(key, **fields)
     for key, fields in {
@@ -57,17 +58,26 @@ REFERENCES = {
             "pages": "9--22",
             "doi": "10.1051/aas:2000332",
         },
-        "akeson2013": {
-            "author": "Akeson, R. L. and others",
-            "title": "The NASA Exoplanet Archive: Data and Tools for Exoplanet Research",
-            "journal": "Publications of the Astronomical Society of the Pacific",
-            "year": "2013",
-            "volume": "125",
-            "pages": "989--999",
-            "doi": "10.1086/672273",
+        # In place of Akeson et al. 2013, since 2025.
+        "christiansen2025": {
+            "author": "Christiansen, J. L. and others",
+            "title": "The NASA Exoplanet Archive and Exoplanet Follow-up Observing Program: "
+            "Data, Tools, and Usage",
+            "journal": "The Planetary Science Journal",
+            "year": "2025",
+            "volume": "6",
+            "pages": "186",
+            "doi": "10.3847/PSJ/ade3c2",
         },
     }.items()
 }
+
+
+# Bundled archives of which only the front page is known, and no page about acknowledgements.  The
+# pages of the others are the ones that other projects name; none could be opened from here.
+_FRONT_PAGES = frozenset(
+    ("cadc", "youcat", "ned", "datalab", "eso", "heasarc", "alma", "rubin", "gavo", "casda")
+)
 
 
 @dataclass(frozen=True)
@@ -172,7 +182,9 @@ def _entry(listed: Iterable[Known], name: str, url: str) -> Known | None:
 def _thanks(entry: Known) -> str:
     if entry.name == DEMO:
         return "The data are simulated: they are the demo sky of jupyter_astroml."
-    page = f" How it asks to be acknowledged: {entry.page}" if entry.page else ""
+    front = entry.name in _FRONT_PAGES
+    where = "Look there for how it" if front else "How it"
+    page = f" {where} asks to be acknowledged: {entry.page}" if entry.page else ""
     return f"Data were obtained from {entry.title}.{page}"
 
 

@@ -47,6 +47,19 @@ def test_a_table_of_gaia_asks_for_its_two_papers_and_names_its_page():
     )
 
 
+def test_a_front_page_is_not_called_a_page_of_acknowledgements():
+    (text,) = cite("heasarc").acknowledgements
+    assert text.endswith(
+        "Look there for how it asks to be acknowledged: https://heasarc.gsfc.nasa.gov/"
+    )
+
+
+def test_the_front_pages_are_those_of_bundled_archives():
+    from jupyter_astroml.archives.cite import _FRONT_PAGES
+
+    assert {entry.name for entry in KNOWN} >= _FRONT_PAGES
+
+
 def test_a_table_of_the_demo_sky_says_that_nothing_is_real(demo_archive):
     with archive("demo", url=demo_archive.tap) as sky:
         found = cite(sky.query("SELECT table_name FROM tap_schema.tables"))

@@ -15,7 +15,8 @@ from astropy.io import fits
 
 import jupyter_astroml as aml
 from jupyter_astroml.archives.datalink import follow
-from jupyter_astroml.archives.http import Session, download
+from jupyter_astroml.archives.downloads import download
+from jupyter_astroml.archives.http import Session
 from jupyter_astroml.core.errors import ModelError
 
 N = 6

@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
-from jupyter_astroml.archives.http import Session, UnreachableError, download
+from jupyter_astroml.archives.downloads import download
+from jupyter_astroml.archives.hosts import UnreachableError
+from jupyter_astroml.archives.http import Session
 from jupyter_astroml.core.errors import ArchiveError, DataError
 
 SODA = "ivo://ivoa.net/std/soda#sync"

@@ -14,7 +14,10 @@ from urllib.parse import urlencode
 
 from jupyter_astroml.archives.datalink import Links, follow, is_datalink
 from jupyter_astroml.archives.decode import OFF_IMAGE, Image, Series, decode
-from jupyter_astroml.archives.http import Session, download
+from jupyter_astroml.archives.downloads import download
+from jupyter_astroml.archives.hosts import PARALLEL, hosts
+from jupyter_astroml.archives.http import Session
+from jupyter_astroml.archives.kept import kept
 from jupyter_astroml.archives.known import Known, archives, lookup
 from jupyter_astroml.archives.login import login
 from jupyter_astroml.archives.soda import asked, trimmed
@@ -26,8 +29,8 @@ from jupyter_astroml.core.records import References, Samples
 
 # What an answer without a body means, by what was asked for.
 _EMPTY = {frozenset(): "the archive sent an empty file", frozenset(("CIRCLE",)): OFF_IMAGE}
-# Connections to one archive at a time: enough to hide the way there, few enough to be polite.
-PARALLEL = 6
+# Hosts that are asked at the same time.
+_HOSTS = 4
 
 
 def fetch(references: References) -> tuple[Samples | None, dict[str, str]]:
@@ -52,7 +55,8 @@ def fetch(references: References) -> tuple[Samples | None, dict[str, str]]:
     entry = entry or _of_space(names, known)
     # A credential is found where the data are fetched: it never travels with a job.
     credential = login(entry) if entry else None
-    with Session(login=credential) as session, ThreadPoolExecutor(PARALLEL) as pool:
+    session = Session(login=credential, kept=kept(), hosts=hosts())
+    with session, ThreadPoolExecutor(_HOSTS * PARALLEL) as pool:
         places = _places(session, references, pool, known)
         answers = list(
             pool.map(lambda i: _get(session, places[i], references, i), range(len(references)))
@@ -130,7 +134,7 @@ def _get(
     if not place.url:
         return place.reason
     try:
-        body, _ = download(session, place.url)
+        body = download(session, place.url).body
         if not body:
             # SODA 1.0 section 4.1: a cutout without a pixel is no error, it is no content.
             return _EMPTY.get(place.cut, "the archive has nothing in the part that is wanted")

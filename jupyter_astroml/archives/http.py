@@ -15,8 +15,10 @@ from typing import Any
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidURL
-from urllib3.exceptions import HTTPError
 
+from jupyter_astroml.archives.connections import POOLS
+from jupyter_astroml.archives.hosts import Hosts
+from jupyter_astroml.archives.kept import Kept
 from jupyter_astroml.archives.login import Login, signed
 from jupyter_astroml.core.errors import ArchiveError
 
@@ -32,10 +34,6 @@ BUSY = {429, 502, 503, 504}
 _PART = 2**16
 
 
-class UnreachableError(ArchiveError):
-    """Nobody answers there: another question to the same place would wait in vain too."""
-
-
 class Session(requests.Session):
     """A `requests.Session` that never waits for ever, and shows a login to its archive alone.
 
@@ -47,6 +45,10 @@ class Session(requests.Session):
         Most bytes of an answer, after decompression.
     login : Login, optional
         Goes with the requests to the places that it is for.
+    kept : Kept, optional
+        What was downloaded before.
+    hosts : Hosts, optional
+        What is known of the hosts, if it is shared with other sessions.
 
     Attributes
     ----------
@@ -64,8 +66,12 @@ class Session(requests.Session):
         seconds: float = MAX_SECONDS,
         limit: int = MAX_BYTES,
         login: Login | None = None,
+        kept: Kept | None = None,
+        hosts: Hosts | None = None,
     ) -> None:
         super().__init__()
+        self.kept = kept
+        self.hosts = hosts or Hosts()
         self.bounds = Bounds(seconds=seconds, limit=limit, login=login)
         # With an `auth` of its own, requests looks for none in ~/.netrc: a `default` entry there
         # would otherwise go to any host that a row of an archive names.
@@ -126,6 +132,17 @@ class Bounds(HTTPAdapter):
         self.seconds = seconds
         self.limit = limit
         self.login = login
+
+    def init_poolmanager(self, *given: Any, **more: Any) -> None:
+        """Make the connections ours: see `jupyter_astroml.archives.connections`."""
+        super().init_poolmanager(*given, **more)
+        self.poolmanager.pool_classes_by_scheme = POOLS
+
+    def proxy_manager_for(self, *given: Any, **more: Any) -> Any:
+        """Make those through a proxy ours too."""
+        manager = super().proxy_manager_for(*given, **more)
+        manager.pool_classes_by_scheme = POOLS
+        return manager
 
     def close(self) -> None:
         """Close all connections now; urllib3 leaves that to the collector while answers live."""
@@ -209,59 +226,6 @@ class _Body:
         return getattr(self._raw, name)
 
 
-def download(session: Session, url: str) -> tuple[bytes, str]:
-    """Return the body and the media type of a URL.
-
-    Parameters
-    ----------
-    session : Session
-        Shared by the requests of one task, so that connections are used again.
-    url : str
-        http or https only: a row of an archive must not make us read local files.
-
-    Raises
-    ------
-    UnreachableError
-        After the last of `TRIES` attempts without an answer.
-    ArchiveError
-        After the last attempt at a busy archive, or at once for an answer that will not change.
-    """
-    if not url.startswith(("http://", "https://")):
-        raise ArchiveError(f"Refused to fetch {url[:80]!r}", cause="it is no http(s) address")
-    for attempt in range(TRIES):
-        try:
-            with session.get(url, stream=True) as answer:
-                if answer.status_code in BUSY and attempt < TRIES - 1:
-                    time.sleep(pause(attempt, answer.headers.get("Retry-After")))
-                    continue
-                if not answer.ok:
-                    raise ArchiveError(
-                        f"The archive answered {answer.status_code} {answer.reason}",
-                        cause=_excerpt(answer, login=session.bounds.login),
-                    )
-                return _body(answer), answer.headers.get("Content-Type", "")
-        except InvalidURL as err:
-            raise ArchiveError(f"Refused to fetch {url[:80]!r}", cause=str(err)) from err
-        except (requests.RequestException, HTTPError) as err:
-            if attempt == TRIES - 1:
-                raise UnreachableError(
-                    "The archive could not be reached",
-                    cause=str(err),
-                    remedy="try again later: what was done is kept",
-                ) from err
-            time.sleep(pause(attempt, None))
-    raise AssertionError("unreachable")
-
-
-def _body(answer: requests.Response) -> bytes:
-    body = b"".join(answer.iter_content(_PART))
-    promised = answer.headers.get("Content-Length", "")
-    encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
-    if promised.isdigit() and not encoded and int(promised) != len(body):
-        raise requests.ConnectionError(f"the body broke off at {len(body)} of {promised} bytes")
-    return body
-
-
 def pause(attempt: int, asked: str | None) -> float:
     """Return seconds to wait: what the archive asks for within reason, else doubling with jitter.
 
@@ -275,15 +239,3 @@ def pause(attempt: int, asked: str | None) -> float:
     if asked and asked.isdigit():
         return min(float(asked), MAX_PAUSE)
     return min(0.2 * 2**attempt, MAX_PAUSE) * (0.5 + random.random())  # noqa: S311 - jitter
-
-
-def _excerpt(answer: requests.Response, *, login: Login | None) -> str:
-    """Return the first words of an error document, without its markup, if it can be read."""
-    import re
-
-    try:
-        text = answer.raw.read(2000, decode_content=True).decode("utf-8", "replace")
-    except (HTTPError, OSError):
-        return ""
-    text = login.hide(text) if login else text
-    return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:300]

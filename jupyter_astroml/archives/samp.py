@@ -21,8 +21,9 @@ from urllib.request import url2pathname
 from uuid import uuid4
 
 from jupyter_astroml.archives import votables
+from jupyter_astroml.archives.downloads import download
 from jupyter_astroml.archives.export import to_votable
-from jupyter_astroml.archives.http import MAX_BYTES, Session, download
+from jupyter_astroml.archives.http import MAX_BYTES, Session
 from jupyter_astroml.core.errors import ArchiveError, AstroMLError, DataError
 from jupyter_astroml.core.settings import settings
 

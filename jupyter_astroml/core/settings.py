@@ -33,7 +33,9 @@ class Settings:
     run_dir : Path
         Where runs are written.
     cache_dir : Path
-        Where the demo sky is kept.
+        Where the demo sky is kept, and what was downloaded.
+    cache_size : float
+        GiB of downloads that are kept; 0 keeps none.
     engine : str
         ``"here"`` or ``"dask"``.
     workers : int
@@ -48,6 +50,7 @@ class Settings:
     model_path: tuple[Path, ...] = ()
     run_dir: Path = Path("runs")
     cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "jupyter_astroml")
+    cache_size: float = 5.0
     engine: str = "here"
     workers: int = 0
     block_seconds: float = 0.3

@@ -7,7 +7,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from jupyter_astroml.archives import http
-from jupyter_astroml.archives.http import Session, download
+from jupyter_astroml.archives.downloads import download
+from jupyter_astroml.archives.http import Session
 from jupyter_astroml.core.errors import ArchiveError
 
 

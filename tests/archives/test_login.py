@@ -20,8 +20,9 @@ from cryptography.x509.oid import NameOID
 from jupyter_astroml.archives.archive import Archive
 from jupyter_astroml.archives.archive import archive as open_archive
 from jupyter_astroml.archives.credentials import Basic, Bearer, Certificate, Cookie, Header
+from jupyter_astroml.archives.downloads import download
 from jupyter_astroml.archives.fetch import fetch
-from jupyter_astroml.archives.http import Session, download
+from jupyter_astroml.archives.http import Session
 from jupyter_astroml.archives.known import Known, lookup
 from jupyter_astroml.archives.login import Login, login, logout
 from jupyter_astroml.core.errors import ArchiveError, SettingsError

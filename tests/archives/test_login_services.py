@@ -22,7 +22,8 @@ from cryptography.x509.oid import NameOID
 import jupyter_astroml as aml
 from jupyter_astroml.archives.archive import Archive
 from jupyter_astroml.archives.credentials import Basic, Bearer, Certificate, Cookie
-from jupyter_astroml.archives.http import Session, download
+from jupyter_astroml.archives.downloads import download
+from jupyter_astroml.archives.http import Session
 from jupyter_astroml.archives.known import Known, lookup
 from jupyter_astroml.archives.login import Login, login, logout
 from jupyter_astroml.archives.wallet import ExpiredLoginWarning

@@ -1,0 +1,230 @@
+"""Download a file: patiently, no more of it than is missing, and not what is here already."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+import time
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import NamedTuple
+
+import requests
+from requests.exceptions import InvalidURL
+from urllib3.exceptions import HTTPError
+
+from jupyter_astroml.archives.hosts import UnreachableError
+from jupyter_astroml.archives.http import BUSY, TRIES, Session, pause
+from jupyter_astroml.archives.kept import LARGE, Known, Part, validators
+from jupyter_astroml.archives.login import Login
+from jupyter_astroml.core.errors import ArchiveError
+
+_PIECE = 1 << 16
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")
+# Names of RFC 9530 and RFC 3230, and what hashlib calls them.
+_HASHES = {"sha-256": "sha256", "sha-512": "sha512", "sha": "sha1", "md5": "md5"}
+
+
+class Download(NamedTuple):
+    """What an address sent.
+
+    Attributes
+    ----------
+    body : bytes
+    media : str
+        Media type.
+    sha256 : str
+        Of the body.
+    kept : bool
+        Whether it was here already, and the archive said that it has not changed.
+    tries : int
+        Requests that were sent.
+    """
+
+    body: bytes
+    media: str
+    sha256: str
+    kept: bool = False
+    tries: int = 1
+
+
+class _BusyError(ArchiveError):
+    """The archive asks to come back later."""
+
+    def __init__(self, what: str, *, cause: str = "", remedy: str = "", after: str = "") -> None:
+        super().__init__(what, cause=cause, remedy=remedy)
+        self.after = after
+
+
+def download(session: Session, url: str) -> Download:
+    """Return what an address sends.
+
+    Where the session keeps downloads (see `jupyter_astroml.archives.kept`), a file that has not
+    changed is not sent again, and of one that broke off only the rest.
+
+    Parameters
+    ----------
+    session : Session
+        Shared by the requests of one task, so that connections are used again.
+    url : str
+        http or https only: a row of an archive must not make us read local files.
+
+    Raises
+    ------
+    UnreachableError
+        After the last of `TRIES` attempts without an answer, or at once where nobody answered
+        others.
+    ArchiveError
+        After the last attempt at a busy archive, or at once for an answer that will not change.
+    """
+    if not url.startswith(("http://", "https://")):
+        raise ArchiveError(f"Refused to fetch {url[:80]!r}", cause="it is no http(s) address")
+    found = session.kept.find(url) if session.kept else None
+    for attempt in range(TRIES):
+        last = attempt == TRIES - 1
+        try:
+            return _asked(session, url, found)._replace(tries=attempt + 1)
+        except _BusyError as err:
+            if last:
+                raise ArchiveError(err.what, cause=err.cause) from err
+            time.sleep(pause(attempt, err.after))
+        except InvalidURL as err:
+            raise ArchiveError(f"Refused to fetch {url[:80]!r}", cause=str(err)) from err
+        except (requests.RequestException, HTTPError) as err:
+            if last:
+                raise UnreachableError(
+                    "The archive could not be reached",
+                    cause=str(err),
+                    remedy="try again later: what was done is kept",
+                ) from err
+            time.sleep(pause(attempt, None))
+    raise AssertionError("unreachable")
+
+
+def _asked(session: Session, url: str, found: tuple[Known, bytes] | None) -> Download:
+    """Send one request."""
+    resumed = session.kept is not None and session.kept.has_part(url)
+    holding = session.kept.part(url) if session.kept and resumed else nullcontext()
+    with holding as part:
+        headers = part.headers() if part else {}
+        if not headers and found:
+            headers = found[0].unless_changed()
+        with (
+            session.hosts.asking(url) as answered,
+            session.get(url, stream=True, headers=headers) as answer,
+        ):
+            answered()
+            if answer.status_code == 304 and found:
+                known, body = found
+                return Download(body, known.media, known.sha256, kept=True)
+            if answer.status_code == 416 and part:
+                part.drop()
+                raise requests.ConnectionError("the file is shorter than the part that is here")
+            _refuse(answer, login=session.bounds.login)
+            body = _body(session, url, answer, part)
+            media = answer.headers.get("Content-Type", "")
+            sha256 = hashlib.sha256(body).hexdigest()
+            known_now = validators(answer.headers, sha256=sha256)
+            if session.kept and known_now:
+                session.kept.keep(url, known_now, body)
+            return Download(body, media, sha256)
+
+
+def _refuse(answer: requests.Response, *, login: Login | None) -> None:
+    """Raise what an answer that is no success means."""
+    if answer.ok and answer.status_code != 304:
+        return
+    what = f"The archive answered {answer.status_code} {answer.reason}"
+    if answer.status_code in BUSY:
+        after = answer.headers.get("Retry-After", "")
+        raise _BusyError(what, cause=_excerpt(answer, login=login), after=after)
+    raise ArchiveError(what, cause=_excerpt(answer, login=login))
+
+
+def _body(session: Session, url: str, answer: requests.Response, part: Part | None) -> bytes:
+    """Read the body, and keep a large one on disk as it arrives."""
+    if part is not None or session.kept is None or not _large(answer):
+        return _read(answer, part)
+    with session.kept.part(url) as begun:
+        return _read(answer, begun)
+
+
+def _large(answer: requests.Response) -> bool:
+    """Tell whether it is worth keeping a part: it must be possible to ask for the rest."""
+    known = validators(answer.headers)
+    length = answer.headers.get("Content-Length", "")
+    plain = "Content-Encoding" not in answer.headers
+    return bool(known and known.exact and plain and length.isdigit() and int(length) >= LARGE)
+
+
+def _read(answer: requests.Response, part: Part | None) -> bytes:
+    """Return the whole body, of which a part may be here; checked against length and digest."""
+    before = b""
+    known = validators(answer.headers)
+    if part is None and answer.status_code == 206:
+        raise requests.ConnectionError("the archive sent a part of what it was asked for")
+    if part is not None and answer.status_code == 206:
+        before = part.resume()
+        begin = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+        if begin is None or int(begin[1]) != len(before):
+            part.drop()
+            raise requests.ConnectionError("the archive sent another part than it was asked for")
+    elif part is not None:
+        part.begin(known)
+    pieces = [before]
+    for piece in answer.iter_content(_PIECE):
+        pieces.append(piece)
+        if part is not None:
+            part.write(piece)
+    body = b"".join(pieces)
+    _check_length(answer.headers, len(body), len(before))
+    if part is not None:
+        part.drop()
+    _check_digest(answer, body)
+    return body
+
+
+def _check_length(headers: Mapping[str, str], size: int, before: int) -> None:
+    promised = headers.get("Content-Length", "")
+    encoded = headers.get("Content-Encoding", "identity") != "identity"
+    if promised.isdigit() and not encoded and int(promised) + before != size:
+        raise requests.ConnectionError(
+            f"the body broke off at {size} of {int(promised) + before} bytes"
+        )
+
+
+def _check_digest(answer: requests.Response, body: bytes) -> None:
+    """Compare a body with the digest that stands in the headers, if there is one of it all."""
+    headers = answer.headers
+    if "Content-Encoding" in headers:
+        return
+    # RFC 9530 sections 2 and 3, RFC 3230; those of the content alone are of a part in a 206.
+    told = [headers.get("Repr-Digest", ""), headers.get("Digest", "")]
+    if answer.status_code != 206:
+        md5 = headers.get("Content-MD5", "")
+        told += [headers.get("Content-Digest", ""), f"md5={md5}" if md5 else ""]
+    for name, value in re.findall(r"([\w-]+)=:?([\w+/]+=*):?", ",".join(told)):
+        made = _HASHES.get(name.lower())
+        if made and not _same(hashlib.new(made, body, usedforsecurity=False).hexdigest(), value):
+            raise requests.ConnectionError(f"the body does not have the {made} that was promised")
+
+
+def _same(found: str, told: str) -> bool:
+    """Compare digests; some archives send the hexadecimal digits, in base64 or as they are."""
+    try:
+        plain = base64.b64decode(told, validate=True)
+    except binascii.Error:
+        plain = b""
+    return found in (told.lower(), plain.hex(), plain.decode("latin-1").lower())
+
+
+def _excerpt(answer: requests.Response, *, login: Login | None) -> str:
+    """Return the first words of an error document, without its markup, if it can be read."""
+    try:
+        text = answer.raw.read(2000, decode_content=True).decode("utf-8", "replace")
+    except (HTTPError, OSError, ArchiveError):
+        return ""
+    text = login.hide(text) if login else text
+    return " ".join(re.sub(r"<[^>]*>", " ", text).split())[:300]

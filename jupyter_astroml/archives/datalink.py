@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import threading
 import warnings
 from collections.abc import Callable, Iterable
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit, urlunsplit
 
+from jupyter_astroml.archives import votables
 from jupyter_astroml.archives.downloads import download
 from jupyter_astroml.archives.hosts import UnreachableError
 from jupyter_astroml.archives.http import Session
@@ -160,14 +160,14 @@ def _parse(body: bytes, url: str) -> dict[str, Links]:
 
 
 def _read(body: bytes, url: str) -> dict[str, Links]:
-    from astropy.io.votable import parse
-
-    document = parse(io.BytesIO(body), verify="ignore")
+    parsed = votables.read([body])
     services = {
-        r.ID: _parameters(r) for r in document.resources if r.utype == "adhoc:service" and r.ID
+        r.ID: _parameters(r)
+        for r in parsed.document.resources
+        if r.utype == "adhoc:service" and r.ID
     }
     found: dict[str, Links] = {}
-    for row in document.get_first_table().to_table(use_names_over_ids=True):
+    for row in parsed.table():
         link = {
             name: _text(row[name])
             for name in ("ID", "access_url", "service_def", "error_message", "semantics")

@@ -20,6 +20,7 @@ import numpy as np
 
 from jupyter_astroml.archives.spectrum import Spectrum, is_spectral, of_fits, of_votable
 from jupyter_astroml.core.errors import AstroMLError, DataError
+from jupyter_astroml.core.units import named
 
 if TYPE_CHECKING:
     from astropy.wcs import WCS
@@ -360,7 +361,7 @@ def _clock(unit: str | None, header: Any) -> tuple[float, float]:
     if text.upper() in ("JD", "BJD", "HJD", "MJD"):
         return 1.0, MJD_ZERO if text.upper() == "MJD" else 0.0
     try:
-        days = float(u.Unit(text).to(u.day))
+        days = float(named(text).to(u.day))
     except (ValueError, TypeError, u.UnitConversionError) as err:
         raise DataError(f"The times are in {text[:40]!r}, which is no time") from err
     return days, zero

@@ -17,6 +17,7 @@ from jupyter_astroml.archives import pages
 from jupyter_astroml.archives.binary2 import element
 from jupyter_astroml.archives.votables import read_document
 from jupyter_astroml.core.errors import ArchiveError
+from jupyter_astroml.core.units import is_endless
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -174,7 +175,7 @@ def _header(content: bytes | None, schema: pa.Schema) -> VOTableFile:
         told = {k.decode(): v.decode("utf-8", "replace") for k, v in (field.metadata or {}).items()}
         kind, size = _datatype(field.type)
         made = Field(document, name=field.name, datatype=kind, arraysize=size, ucd=told.get("ucd"))
-        made.unit = told.get("unit")
+        made.unit = None if is_endless(told.get("unit", "")) else told.get("unit")
         made.description = told.get("description")
         table.fields.append(made)
     table.create_arrays(0)

@@ -17,6 +17,7 @@ import numpy as np
 
 from jupyter_astroml.archives import votables
 from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.core.units import named
 
 # Pixels of one spectrum; the longest echelle spectra have a million.
 MAX_PIXELS = 16 * 2**20
@@ -380,7 +381,7 @@ def _unit(text: str) -> Any:
     from astropy import units as u
 
     for spelling in (text.strip(), text.strip().lower().removesuffix("s")):
-        found = u.Unit(spelling, parse_strict="silent")
+        found = named(spelling)
         if not isinstance(found, u.UnrecognizedUnit):
             return found
     return found

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from html import unescape
 from typing import TYPE_CHECKING, Any
 from xml.parsers import expat
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from jupyter_astroml.archives.binary2 import Rows, layout
 from jupyter_astroml.core.errors import ArchiveError
+from jupyter_astroml.core.units import is_endless
 
 if TYPE_CHECKING:
     from astropy.io.votable.tree import TableElement, VOTableFile
@@ -30,7 +32,8 @@ _SPACE = b" \t\r\n"
 _STREAM = b'<STREAM encoding="base64">'
 # An attribute may hold ">", and nothing but a tag begins with "<".
 _NROWS = re.compile(rb"(<[\w:.-]*TABLE\b[^<]*?)\snrows\s*=\s*(?:\"[^\"<]*\"|'[^'<]*')")
-_ELSEWHERE = re.compile(rb"<[\w:.-]*STREAM\b[^>]*\bhref", re.IGNORECASE)
+_UNIT = re.compile(rb"""unit\s*=\s*("[^"]*"|'[^']*')""")
+_ELSEWHERE = re.compile(rb"<[\w:.-]*STREAM\b[^<]*?\bhref", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -339,6 +342,10 @@ def read_document(xml: bytes) -> VOTableFile:
     from astropy.io.votable import parse
     from astropy.io.votable.exceptions import VOTableSpecError, VOTableSpecWarning
 
+    for quoted in _UNIT.findall(xml):
+        unit = unescape(quoted[1:-1].decode("utf-8", "replace"))
+        if is_endless(unit):
+            raise ArchiveError(f"Refused to read a table with a unit such as {unit[:40]!r}")
     # astropy would open the address, and it may be a file of this machine.
     if _ELSEWHERE.search(xml) or b"\0" in xml:
         raise ArchiveError("Refused to read a table whose rows lie elsewhere")

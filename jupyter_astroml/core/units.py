@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,34 @@ from jupyter_astroml.core.errors import DataError
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
+
+# astropy works a power of ten out to its last digit: 10**99999999 takes minutes and all memory.
+_ENDLESS = re.compile(r"10\s*(?:\*\*|\^|[+-])[\s(+-]*\d{5,}")
+
+
+def is_endless(text: str) -> bool:
+    """Tell whether astropy must not be given this as a unit."""
+    return bool(_ENDLESS.search(text))
+
+
+def named(text: str) -> Any:
+    """Return the unit that a text of an untrusted file names.
+
+    Parameters
+    ----------
+    text : str
+        As the file has it.
+
+    Returns
+    -------
+    astropy.units.UnitBase
+        An `~astropy.units.UnrecognizedUnit`, which can be converted to nothing, where it is none.
+    """
+    from astropy import units as u
+
+    if is_endless(text):
+        return u.UnrecognizedUnit(text)
+    return u.Unit(text, parse_strict="silent")
 
 
 def angle(value: Any, unit: str, *, name: str) -> float:

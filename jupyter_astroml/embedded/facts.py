@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from jupyter_astroml.core import units
 from jupyter_astroml.core.errors import DataError
 
 from . import readers, roles
@@ -255,7 +256,7 @@ def _waves(wave: np.ndarray, unit: str, table: SpectraTable) -> dict[str, Any]:
     from astropy import units as u
 
     good = wave[np.isfinite(wave) & (wave > 0)]
-    known = u.Unit(unit, parse_strict="silent") if unit else None
+    known = units.named(unit) if unit else None
     facts: dict[str, Any] = {"em_xel": len(wave), "em_min": None, "em_max": None}
     if not len(good) or known is None or not known.is_equivalent(u.m, u.spectral()):
         return facts

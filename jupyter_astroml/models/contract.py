@@ -11,6 +11,7 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import Cutouts, LightCurves
+from jupyter_astroml.core.units import named
 from jupyter_astroml.models.cards import Card, InputContract
 from jupyter_astroml.models.picture import PICTURE_BANDS, lupton
 
@@ -360,7 +361,7 @@ def _is_flux(text: str) -> bool:
     from astropy import units as u
 
     spelled = _ELECTRONS.sub("electron", text).replace("counts", "count")
-    unit = u.Unit(spelled, parse_strict="silent")
+    unit = named(spelled)
     if unit.is_equivalent(u.mag) or isinstance(unit, u.function.FunctionUnitBase):
         return False
     counted = (u.one, u.electron, u.ct, u.adu, u.DN, u.ph, u.ph / u.m**2, u.ph / u.m**3, u.mgy)

@@ -76,3 +76,20 @@ def test_an_archive_that_is_away_is_not_asked_for_each_dataset(server):
     with Session() as session:
         found = follow(session, [f"{gone}?ID={i}" for i in range(5)])
     assert all("could not be reached" in links.error for links in found.values())
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("<TABLEDATA>", '<BINARY2><STREAM href="file:///etc/passwd"/></BINARY2><TABLEDATA>'),
+        ("<TABLE>", '<TABLE><FIELD name="x" datatype="double" unit="10**99999999 m"/>'),
+        ("<VOTABLE", '<!DOCTYPE v [<!ENTITY a "aaaa">]><VOTABLE'),
+    ],
+)
+def test_a_hostile_document_is_refused_as_that_of_a_query_is(server, old, new):
+    document = links(("a", "http://127.0.0.1/a", "", ""))
+    server.files["/links"] = document.replace(old.encode(), new.encode(), 1)
+    with Session() as session:
+        (found,) = follow(session, [f"{server.url}/links?ID=a"]).values()
+    assert found.this == ""
+    assert "Refused" in found.error

@@ -142,6 +142,7 @@ HOSTILE_XML = b"""<?xml version="1.0"?><!DOCTYPE x [<!ENTITY a "aaaaaaaaaa">
     ("body", "words"),
     [
         (table(WAVE, ("FLUX", [[1, 2], [3, 4], [5, 6]])), "3 spectra"),
+        (table(("WAVELENGTH", [1, 2, 3], "10**99999999 m"), FLUX), "which is no wavelength"),
         (table(("WAVELENGTH", [1, 2, 3], "km/s"), FLUX), "'km/s', which is no wavelength"),
         (table(("WAVELENGTH", [0, -1, np.nan], "nm"), FLUX), "has no wavelengths"),
         (table(("LOGLAM", [400, 500, 600]), FLUX), "has no wavelengths"),

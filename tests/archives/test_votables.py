@@ -177,6 +177,7 @@ TAIL = "</DATA></TABLE></RESOURCE></VOTABLE>"
     [
         ('<BINARY2><STREAM href="file:///etc/passwd"/></BINARY2>', "elsewhere"),
         ('<FITS><STREAM\nhref="file:///etc/passwd"/></FITS>', "elsewhere"),
+        ('<FITS><STREAM encoding=">" href="file:///etc/passwd"/></FITS>', "elsewhere"),
         ('<v:BINARY xmlns:v="x"><v:STREAM href="http://127.0.0.1/"/></v:BINARY>', "elsewhere"),
         # A length of −1, one of 2 GB, and no base64.
         ('<BINARY2><STREAM encoding="base64">AP////8=</STREAM></BINARY2>', "damaged"),
@@ -194,6 +195,13 @@ def test_a_document_that_declares_entities_is_refused():
     bomb = '<!DOCTYPE v [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;">]>'
     with pytest.raises(ArchiveError, match="entities"):
         read([(bomb + HEAD + TAIL).encode()])
+
+
+@pytest.mark.parametrize("unit", ["10**99999999 m", "10+99999999 m", "1&#48;^99999999"])
+def test_a_unit_that_would_take_minutes_is_refused(unit):
+    field = f'<FIELD name="b" datatype="double" unit="{unit}"/>'
+    with pytest.raises(ArchiveError, match="unit such as"):
+        read([(HEAD.replace("<DATA>", f"{field}<DATA>") + TAIL).encode()])
 
 
 def test_an_error_page_is_told_as_that():

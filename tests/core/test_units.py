@@ -3,7 +3,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 
 from jupyter_astroml.core.errors import DataError
-from jupyter_astroml.core.units import angle, position
+from jupyter_astroml.core.units import angle, named, position
 
 
 def test_an_angle_comes_in_the_unit_that_was_asked_for():
@@ -38,3 +38,15 @@ def test_an_angle_may_be_written_as_text():
             angle(odd, "deg", name="radius")
     with pytest.raises(DataError, match="no angle"):
         angle("2 kpc", "deg", name="radius")
+
+
+@pytest.mark.parametrize(
+    "text", ["10**99999999 m", "10^(+99999999) m", "10+99999999 m", "1 10 ** (-99999999)"]
+)
+def test_a_unit_that_astropy_would_work_out_for_minutes_is_none(text):
+    assert isinstance(named(text), u.UnrecognizedUnit)
+
+
+def test_powers_of_ten_of_real_units_are_read():
+    assert named("1E-17 erg / (s cm2 Angstrom)").is_equivalent(u.W / u.m**3)
+    assert named("10**-17 erg / s").to(u.erg / u.s) == pytest.approx(1e-17)

@@ -15,6 +15,7 @@ _PUBLIC = {
     "check": "session",
     "cite": "session",
     "engine": "session",
+    "engines": "session",
     "estimate": "session",
     "evaluate": "session",
     "events": "session",

@@ -20,7 +20,10 @@ from jupyter_astroml.core.errors import AstroMLError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 _ENGINE = click.option(
-    "--engine", type=click.Choice(["here", "dask"]), default=None, help="Where the model runs."
+    "--engine",
+    type=click.Choice(["auto", "here", "dask"]),
+    default=None,
+    help="Where the model runs.",
 )
 _ARCHIVE = click.option(
     "--archive", "name", default="", help="Name of an archive, or the URL of a TAP service."
@@ -537,6 +540,19 @@ def report(
         _print({"report": str(made)})
     else:
         click.echo(f"report: {made}")
+
+
+@main.command()
+@_JSON
+def engines(as_json: bool) -> None:  # noqa: FBT001
+    """List where models can run, the preferred place first."""
+    from jupyter_astroml import session
+
+    found = session.engines()
+    if as_json:
+        _print(found.to_json())
+    else:
+        click.echo(found)
 
 
 @main.command()

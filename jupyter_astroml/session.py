@@ -38,12 +38,13 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
     from jupyter_astroml.compute.estimate import Estimate
+    from jupyter_astroml.compute.places import Places
     from jupyter_astroml.compute.replay import Comparison
     from jupyter_astroml.compute.run import Progress, Run
     from jupyter_astroml.models.cards import Card
     from jupyter_astroml.models.evaluation import Evaluation
 
-ENGINES = ("here", "dask")
+ENGINES = ("auto", "here", "dask")
 # Cadences about the explained one that an explanation of a light curve shows.
 WINDOW = 1000
 # Objects whose data `check` holds at once.
@@ -305,18 +306,31 @@ def model(name: str) -> catalogue.Entry:
     return catalogue.find(name)
 
 
+def engines() -> Places:
+    """Return where models can run from here, the preferred place first; starts nothing."""
+    from jupyter_astroml.compute.places import places
+
+    return places()
+
+
 def engine(name: str = "", *, workers: int = 0, cluster: Any = None) -> Engine:
     """Return a place where models run.
 
     Parameters
     ----------
-    name : {"", "here", "dask"}
+    name : {"", "auto", "here", "dask"}
         Empty takes the engine of the settings.
-        ``"here"`` is this process; ``"dask"`` a Dask cluster.
+        ``"auto"`` is the cluster that Dask's configuration names, if it answers, and else this
+        process; ``"here"`` is this process; ``"dask"`` a Dask cluster.
     workers : int
         Processes of a cluster of our own; 0 takes one for each core.
     cluster : str, Client or cluster, optional
         A Dask cluster that already runs, or the address of its scheduler.
+
+    Returns
+    -------
+    Engine
+        Its ``why`` says why it was taken; see `engines` for the others.
 
     Raises
     ------
@@ -326,7 +340,13 @@ def engine(name: str = "", *, workers: int = 0, cluster: Any = None) -> Engine:
     from jupyter_astroml import tasks
 
     found = settings(engine=name or None, workers=workers or None)
-    if cluster is not None or found.engine == "dask":
+    chosen, why = found.engine, "it was named"
+    if cluster is not None:
+        chosen, why = "dask", "a cluster was given"
+    elif chosen == "auto":
+        best = engines().best
+        chosen, cluster, why = best.name, best.cluster or None, f"it is {best.note}"
+    if chosen == "dask":
         from jupyter_astroml.compute.dask_engine import Dask
 
         return Dask(
@@ -335,14 +355,13 @@ def engine(name: str = "", *, workers: int = 0, cluster: Any = None) -> Engine:
             cluster=cluster,
             workers=found.workers,
             window=found.window,
+            why=why,
         )
-    if found.engine == "here":
+    if chosen == "here":
         from jupyter_astroml.compute.here import Here
 
-        return Here(tasks.perform, prepare=tasks.prepare, window=found.window)
-    raise SettingsError(
-        f"There is no engine {found.engine!r}", remedy=f"use one of {', '.join(ENGINES)}"
-    )
+        return Here(tasks.perform, prepare=tasks.prepare, window=found.window, why=why)
+    raise SettingsError(f"There is no engine {chosen!r}", remedy=f"use one of {', '.join(ENGINES)}")
 
 
 def samples(rows: Any, *, model: str = "", size: Any = None, **options: Any) -> References:
@@ -551,8 +570,12 @@ def _detached(
             remedy="name the engine ('here', 'dask'), and give the cluster's address as text",
         )
     name = "dask" if cluster else settings(engine=engine or None).engine
+    if name == "auto":
+        best = engines().best
+        name, cluster = best.name, best.cluster or None
     # Objects cost the same everywhere, and no cluster has to start twice.
-    made = _created(folder, job, data, block=block, fitted=globals()["engine"]("here"), engine=name)
+    fitted, _ = _engine("here", workers=0, cluster=None)
+    made = _created(folder, job, data, block=block, fitted=fitted, engine=name)
     options = ["--engine", name, "--workers", str(workers)]
     start(made, arguments=(*options, *(["--cluster", cluster] if cluster else [])))
     return made

@@ -77,6 +77,8 @@ class Dask:
         Everybody with an account on this machine can read it.
     patience : float
         Seconds to wait for a scheduler to answer, or for a cluster without workers to get one.
+    why : str
+        Why this engine was taken.
     """
 
     name = "dask"
@@ -91,7 +93,9 @@ class Dask:
         window: int = 2,
         dashboard: bool = False,
         patience: float = 60.0,
+        why: str = "",
     ) -> None:
+        self.why = why
         self._perform = perform
         self._prepare = prepare
         self._given = cluster
@@ -102,6 +106,9 @@ class Dask:
         self._lock = Lock()
         self._client: Client | None = None
         self._own: OwnCluster | None = None
+
+    def __repr__(self) -> str:
+        return f"<engine {self.name}{': ' + self.why if self.why else ''}>"
 
     def __enter__(self) -> Dask:
         return self

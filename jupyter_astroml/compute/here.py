@@ -28,16 +28,27 @@ class Here:
         It runs in one thread, on the next blocks, while `perform` has the current one.
     window : int
         Blocks in memory at once, the current one included.
+    why : str
+        Why this engine was taken.
     """
 
     name = "here"
 
     def __init__(
-        self, perform: Perform, *, prepare: Prepare | None = None, window: int = 2
+        self,
+        perform: Perform,
+        *,
+        prepare: Prepare | None = None,
+        window: int = 2,
+        why: str = "",
     ) -> None:
         self._perform = perform
         self._prepare = prepare
         self._ahead = max(1, window - 1)
+        self.why = why
+
+    def __repr__(self) -> str:
+        return f"<engine {self.name}{': ' + self.why if self.why else ''}>"
 
     def run(self, job: Job, blocks: Iterator[Block]) -> Iterator[tuple[Block, Predictions]]:
         """Yield the answers of each block, in order.

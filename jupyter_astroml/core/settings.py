@@ -37,7 +37,7 @@ class Settings:
     cache_size : float
         GiB of downloads that are kept; 0 keeps none.
     engine : str
-        ``"here"`` or ``"dask"``.
+        ``"auto"``, ``"here"`` or ``"dask"``: see `jupyter_astroml.session.engine`.
     workers : int
         Number of workers of a local cluster; 0 takes one a core.
     block_seconds : float
@@ -51,7 +51,7 @@ class Settings:
     run_dir: Path = Path("runs")
     cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "jupyter_astroml")
     cache_size: float = 5.0
-    engine: str = "here"
+    engine: str = "auto"
     workers: int = 0
     block_seconds: float = 0.3
     window: int = 2

@@ -20,6 +20,8 @@ from jupyter_astroml.core.errors import ArchiveError, SettingsError
 # Logins that were asked for or bought with a password, for the rest of this process.
 # By realm, or by the archive's places: two servers on one host must not share one.
 _KEPT: dict[object, Credential] = {}
+# What a login service refused: a thousand blocks with a mistyped password would lock the account.
+_REFUSED: dict[object, Credential] = {}
 _MAX_ANSWER = 2**16
 
 
@@ -126,12 +128,18 @@ def login(entry: Known, *, credential: Credential | None = None, ask: bool = Fal
             _KEPT[_key(entry)] = made.credential
         return made
     for found in _found(entry):
-        made = _made(entry, found)
         # Who is at the keyboard can give a new one.
+        try:
+            made = _made(entry, found)
+        except ArchiveError:
+            if not ask:
+                raise
+            continue
         if not (ask and made.over):
             return made.checked()
     if not ask:
         return None
+    _REFUSED.pop(_key(entry), None)
     made = _made(entry, wallet.asked(entry)).checked()
     _KEPT[_key(entry)] = made.credential
     return made
@@ -140,6 +148,7 @@ def login(entry: Known, *, credential: Credential | None = None, ask: bool = Fal
 def logout(entry: Known) -> None:
     """Forget what was asked for in this process; files and variables stay."""
     _KEPT.pop(_key(entry), None)
+    _REFUSED.pop(_key(entry), None)
 
 
 def _found(entry: Known) -> Iterator[Credential]:
@@ -160,6 +169,12 @@ def _key(entry: Known) -> object:
 def _made(entry: Known, credential: Credential) -> Login:
     """Return the login of a credential, which is exchanged first if it is a password for that."""
     if isinstance(credential, Basic) and entry.login:
+        if _REFUSED.get(_key(entry)) == credential:
+            raise ArchiveError(
+                f"{entry.title} did not take the name and password",
+                cause="they were refused before, and are not tried again in this process",
+                remedy="correct them where they are kept, or aml.login(…)",
+            )
         credential = _KEPT[_key(entry)] = admitted(entry, credential)
     return Login(entry.name, credential, entry.origins, wallet.renewal(entry, credential))
 
@@ -210,6 +225,7 @@ def admitted(entry: Known, basic: Basic) -> Credential:
             remedy="try again later",
         ) from None
     if answer.status_code != requests.codes.ok:
+        _REFUSED[_key(entry)] = basic
         raise ArchiveError(
             f"{entry.title} did not take the name and password",
             cause=mine.hide(f"{answer.status_code} {answer.reason} {text[:200]}".strip()),

@@ -188,6 +188,24 @@ def test_a_refused_password_is_told_without_it(door, home):
     assert PASSWORD not in told
 
 
+def test_a_refused_password_is_not_tried_again_and_another_one_is(door, home):
+    written(home, f"site: {{user: me, password: not-{PASSWORD}}}")
+    for _ in range(3):
+        with pytest.raises(ArchiveError, match="did not take"):
+            login(site(door))
+    assert len(door.asked) == 1
+    written(home, f"site: {{user: me, password: {PASSWORD}}}")
+    assert login(site(door)).credential == Bearer(TOKEN)
+    logout(site(door))
+
+
+def test_who_is_at_the_keyboard_can_correct_a_password_that_was_refused(door, keyboard, home):
+    written(home, f"site: {{user: me, password: not-{PASSWORD}}}")
+    assert login(site(door), ask=True).credential == Bearer(TOKEN)
+    assert len(keyboard) == 1
+    logout(site(door))
+
+
 def test_a_password_follows_no_redirect(door, home):
     entry = site(door, login=f"{door.url}/away")
     with doorkeeper() as thief:
@@ -390,6 +408,50 @@ def test_a_host_that_is_called_like_an_archive_gets_nothing(home, monkeypatch):
     monkeypatch.setenv("ASTROML_TOKEN_CADC", TOKEN)
     monkeypatch.setenv("CADC_TOKEN", TOKEN)
     assert login(lookup("https://cadc/tap")) is None
+
+
+@pytest.fixture
+def kernel(home, door, monkeypatch):
+    """A notebook's kernel that knows the archive `site`."""
+    from jupyter_client.manager import KernelManager
+
+    entry = {"name": "site", "url": f"{door.url}/tap", "auth": ["bearer"]}
+    (home / "archives.json").write_text(json.dumps([{**entry, "login": f"{door.url}/login"}]))
+    monkeypatch.setenv("ASTROML_ARCHIVES", str(home / "archives.json"))
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel()
+    client = manager.blocking_client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    yield client
+    client.stop_channels()
+    manager.shutdown_kernel(now=True)
+
+
+CELL = "import jupyter_astroml as aml; aml.login('site')"
+
+
+def test_a_notebook_asks_below_the_cell_and_shows_no_secret(kernel, door):
+    asked, shown = [], []
+
+    def answer(message):
+        asked.append(message["content"])
+        kernel.input(PASSWORD if message["content"]["password"] else "me")
+
+    kernel.execute_interactive(
+        CELL, allow_stdin=True, stdin_hook=answer, output_hook=shown.append, timeout=60
+    )
+    assert [each["password"] for each in asked] == [False, True]
+    assert "known by a token" in str([each["content"] for each in shown])
+    assert PASSWORD not in str(shown)
+    assert TOKEN not in str(shown)
+    assert len(door.asked) == 1
+
+
+def test_a_notebook_that_nobody_looks_at_says_what_to_do(kernel):
+    shown = []
+    kernel.execute_interactive(CELL, allow_stdin=False, output_hook=shown.append, timeout=60)
+    assert "ASTROML_TOKEN_SITE" in str([each["content"].get("evalue") for each in shown])
 
 
 def test_an_archive_without_a_login_says_nothing_of_one():

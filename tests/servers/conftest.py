@@ -47,12 +47,19 @@ def sources(twin_folder) -> Table:
     return plain.read(twin_folder / "sources.csv", format="csv", converters={"id": int})
 
 
+@pytest.fixture(scope="session")
+def embedded(own_places, twin_folder):
+    """Our archive of the twin data, running as a child process."""
+    with serve.start(twin_folder) as running:
+        yield running
+
+
 @pytest.fixture(scope="session", params=["embedded", "dachs"])
 def twin(request, own_places):
     if request.param == "embedded":
-        folder = request.getfixturevalue("twin_folder")
-        with serve.start(folder) as running, archive(running.tap) as ours:
-            yield Twin("embedded", ours, f"{running.url}/scs/twin.sources")
+        ours = request.getfixturevalue("embedded")
+        with archive(ours.tap) as client:
+            yield Twin("embedded", client, f"{ours.url}/scs/twin.sources")
         return
     tap = os.environ.get(VARIABLE, "").rstrip("/")
     if not tap:

@@ -161,6 +161,39 @@ def _tell_archives(found: Any, *, as_json: bool) -> None:
         click.echo(f"{each.name:16} {each.title:44} {each.url or '(starts on this machine)'}")
 
 
+@archive.command("login")
+@click.argument("name")
+@_JSON
+def archive_login(name: str, as_json: bool) -> None:  # noqa: FBT001
+    """Tell how NAME knows you, and until when: what jobs of yours find when they ask it."""
+    from jupyter_astroml import session
+
+    found = session.archive(name).login
+    until = found.credential.until if found else None
+    if as_json:
+        kind = str(found.credential) if found else ""
+        _print({"archive": name, "known_by": kind, "until": until.isoformat() if until else ""})
+    else:
+        click.echo(f"{name} knows you by {found}" if found else f"{name} does not know you")
+
+
+@archive.command("keep")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument("table")
+@_ARCHIVE
+def archive_keep(file: Path, table: str, name: str) -> None:
+    """Keep FILE as TABLE (schema.table) on an archive that keeps tables of its users."""
+    from astropy.table import Table
+
+    from jupyter_astroml import session
+
+    if file.suffix not in _FORMATS:
+        raise click.BadParameter(f"{file.suffix or 'no suffix'}: use one of {', '.join(_FORMATS)}")
+    rows = Table.read(file, format=_FORMATS[file.suffix])
+    called = session.archive(name).keep(rows, name=table)
+    click.echo(f"{len(rows)} rows in {called}")
+
+
 @archive.command("serve")
 @click.argument(
     "folder", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)

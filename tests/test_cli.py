@@ -187,6 +187,29 @@ def test_archives_are_listed():
     assert "cadc" in run("archive", "list")
 
 
+def test_how_an_archive_knows_one_is_told_without_the_secret(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert run("archive", "login", "rubin") == "rubin does not know you\n"
+    monkeypatch.setenv("ASTROML_TOKEN_RUBIN", "secret-of-mine")
+    assert run("archive", "login", "rubin") == "rubin knows you by a token\n"
+    told = run("archive", "login", "rubin", "--json")
+    assert json.loads(told) == {"archive": "rubin", "known_by": "a token", "until": ""}
+    assert "secret" not in told
+
+
+def test_a_file_is_kept_on_an_archive(tmp_path):
+    from jupyter_astroml.embedded import serve
+
+    (tmp_path / "stars.csv").write_text("ra,dec\n10.0,20.0\n")
+    file = aml.to_votable(Table({"id": [1, 2]}), tmp_path / "mine.vot")
+    with serve.start(tmp_path, user_tables=True) as running:
+        said = run("archive", "keep", file, "mine.ids", "--archive", running.tap)
+        rows = run("query", "SELECT id FROM mine.ids", "--archive", running.tap, "--json")
+        run("archive", "keep", file, "other.ids", "--archive", running.tap, expect=1)
+    assert said == "2 rows in mine.ids\n"
+    assert [row["id"] for row in json.loads(rows)["rows"]] == [1, 2]
+
+
 def test_a_wrong_folder_gets_its_error_and_no_empty_bar(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "jupyter_astroml", "evaluate", "flares", "--data", str(tmp_path)],

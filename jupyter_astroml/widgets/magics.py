@@ -11,6 +11,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 
 from jupyter_astroml import session
 from jupyter_astroml.core.errors import AstroMLError
+from jupyter_astroml.widgets.completing import complete_queries
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -82,5 +83,6 @@ def _say(text: str) -> None:
 
 
 def load_ipython_extension(shell: InteractiveShell) -> None:
-    """Register the magics: ``%load_ext jupyter_astroml``."""
+    """Register the magics, and Tab in their cells: ``%load_ext jupyter_astroml``."""
     shell.register_magics(AdqlMagics)
+    complete_queries(shell)

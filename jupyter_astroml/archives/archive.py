@@ -30,6 +30,7 @@ from jupyter_astroml.archives.answer import (
 from jupyter_astroml.archives.completion import Completions, complete
 from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.credentials import Credential
+from jupyter_astroml.archives.export import fitted
 from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
 from jupyter_astroml.archives.known import DEMO, Known, lookup
 from jupyter_astroml.archives.limits import Limits, capability, limits
@@ -606,7 +607,8 @@ class Archive:
                 )
         word = self._form(form)
         asked = {"RESPONSEFORMAT": word} if word else {}
-        return {"maxrec": maxrec, "uploads": dict(upload or {}), **asked}
+        sent = {name: fitted(table) for name, table in (upload or {}).items()}
+        return {"maxrec": maxrec, "uploads": sent, **asked}
 
     def _asked(
         self,

@@ -130,3 +130,29 @@ def test_letters_that_xml_has_not_do_not_break_the_file(tmp_path):
 def test_a_folder_that_is_not_there_is_said(tmp_path):
     with pytest.raises(DataError, match="cannot be written"):
         aml.to_votable(Table({"x": [1]}), tmp_path / "nowhere" / "t.vot")
+
+
+@pytest.mark.parametrize("mode", ["sync", "async"])
+def test_a_table_of_quantities_and_positions_goes_along_with_a_query(demo_archive, mode):
+    sky = aml.archive("demo")
+    rows = sky.query("SELECT TOP 3 id, ra, dec FROM demo.galaxies")
+    mine = QTable(
+        {"id": rows["id"], "n": np.array([1, 2, 3], "u4"), "seen": Time(["2020-01-01"] * 3)}
+    )
+    mine["place"] = SkyCoord(rows["ra"], rows["dec"], unit="deg")
+    found = sky.query(
+        "SELECT m.id, m.n, m.seen, g.ra - m.place_ra AS off FROM tap_upload.mine AS m "
+        "JOIN demo.galaxies AS g ON g.id = m.id ORDER BY m.n",
+        upload={"mine": mine},
+        mode=mode,
+    )
+    assert found["id"].tolist() == rows["id"].tolist()
+    assert found["off"].tolist() == [0, 0, 0]
+    assert found["seen"][0].startswith("2020-01-01")
+
+
+def test_a_column_that_cannot_go_along_is_named(demo_archive):
+    with pytest.raises(DataError, match="'odd'"):
+        aml.archive("demo").query(
+            "SELECT * FROM tap_upload.mine", upload={"mine": Table({"odd": [{"a": 1}]})}
+        )

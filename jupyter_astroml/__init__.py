@@ -25,6 +25,7 @@ _PUBLIC = {
     "locate": "session",
     "login": "session",
     "logout": "session",
+    "manifest": "session",
     "model": "session",
     "models": "session",
     "open_run": "session",

@@ -589,6 +589,23 @@ def engines(as_json: bool) -> None:  # noqa: FBT001
 
 
 @main.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@_OUT
+@_JSON
+def manifest(run: Path, out: Path | None, as_json: bool) -> None:  # noqa: FBT001
+    """Tell how the objects of RUN were fetched: ok, or the reason."""
+    from jupyter_astroml import session
+
+    found = session.manifest(session.open_run(run))
+    if out:
+        _write(found, out)
+    if as_json:
+        _print(_plain_rows(found))
+    elif not out:
+        click.echo("\n".join(found.pformat(max_lines=-1, max_width=-1)))
+
+
+@main.command()
 @click.option("--folder", type=click.Path(path_type=Path), help="Where to look for runs.")
 @_JSON
 def runs(folder: Path | None, as_json: bool) -> None:  # noqa: FBT001

@@ -23,6 +23,7 @@ from jupyter_astroml.archives.known import archives as _archives
 from jupyter_astroml.archives.rows import references
 from jupyter_astroml.core.errors import DataError, ModelError, RunError, SettingsError
 from jupyter_astroml.core.jobs import Engine, Job
+from jupyter_astroml.core.manifest import MANIFEST, columns, table
 from jupyter_astroml.core.records import (
     Attributions,
     LightCurves,
@@ -409,6 +410,7 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
     Returns
     -------
     Cutouts, LightCurves or Spectra
+        Of those that came; `manifest` tells of all.
 
     Raises
     ------
@@ -420,7 +422,7 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
     UserWarning
         If some of them could not.
     """
-    from jupyter_astroml.archives.fetch import fetch as get
+    from jupyter_astroml.archives.fetch import deliver
     from jupyter_astroml.compute.run import Run
 
     if isinstance(data, Run):
@@ -432,7 +434,8 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
         data = data if ids is None else data[_rows(data.ids, ids)]
     if not isinstance(data, References):
         return data
-    found, failures = get(data)
+    got = deliver(data)
+    found, failures = got.samples, got.failures
     if found is None:
         first = next(iter(failures.values()), "there is no object")
         raise DataError("None of the objects could be fetched", cause=first)
@@ -442,7 +445,40 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
             f"{len(failures)} of {len(data)} objects could not be fetched, such as {name}: {why}",
             stacklevel=2,
         )
-    return found
+    came: Any = found
+    return replace(came, meta={**came.meta, MANIFEST: columns(got.manifest)})
+
+
+def manifest(data: Any) -> Table:
+    """Tell what became of each object of a fetch: it came, or there is a reason.
+
+    Parameters
+    ----------
+    data : Run, or Cutouts, LightCurves or Spectra that `fetch` returned
+        A run tells it of all objects that were fetched so far.
+
+    Returns
+    -------
+    Table
+        ``id``, ``status`` (``ok`` or the reason), ``url``, ``bytes``, ``sha256``, ``kept`` (it was
+        here already, unchanged), ``tries`` and ``seconds``.
+
+    Raises
+    ------
+    DataError
+        If these data were not fetched.
+    """
+    from jupyter_astroml.compute.run import Run
+
+    if isinstance(data, Run):
+        return data.manifest()
+    told = getattr(data, "meta", {}).get(MANIFEST)
+    if told is None:
+        raise DataError(
+            "These data do not tell how they came",
+            remedy="give a run, or what aml.fetch returned",
+        )
+    return table(told)
 
 
 def _rows(have: np.ndarray, wanted: Iterable[str]) -> np.ndarray:

@@ -7,7 +7,7 @@ Nothing that is not in the table can be run, whoever wrote the job.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -18,6 +18,7 @@ from jupyter_astroml.compute.faults import failed
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Job
 from jupyter_astroml.core.joining import join
+from jupyter_astroml.core.manifest import MANIFEST, columns
 from jupyter_astroml.core.records import Predictions, References, Samples
 
 
@@ -33,11 +34,14 @@ class Fetched:
         Those that could be fetched, in any order.
     failures : mapping of str to str
         Reason by id.
+    manifest : mapping of str to list
+        Columns of `jupyter_astroml.core.manifest.Entry`; empty if nothing had to be fetched.
     """
 
     asked: References | Samples
     samples: Samples | None
     failures: Mapping[str, str] = field(default_factory=dict)
+    manifest: Mapping[str, list[Any]] = field(default_factory=dict)
 
 
 def prepare(job: Job, data: References | Samples) -> Fetched:
@@ -51,10 +55,11 @@ def prepare(job: Job, data: References | Samples) -> Fetched:
     _task(job)
     if not isinstance(data, References):
         return Fetched(asked=data, samples=data)
-    from jupyter_astroml.archives.fetch import fetch
+    from jupyter_astroml.archives.fetch import deliver
 
-    got: tuple[Any, dict[str, str]] = fetch(data)
-    return Fetched(asked=data, samples=got[0], failures=got[1])
+    got = deliver(data)
+    told = columns(got.manifest)
+    return Fetched(asked=data, samples=got.samples, failures=got.failures, manifest=told)
 
 
 def perform(job: Job, data: References | Samples | Fetched) -> Predictions:
@@ -82,7 +87,10 @@ def perform(job: Job, data: References | Samples | Fetched) -> Predictions:
     task = _task(job)
     fit_allocator()
     ready = data if isinstance(data, Fetched) else prepare(job, data)
-    return _in_order(ready, task(job, ready.samples) if ready.samples is not None else None)
+    found = _in_order(ready, task(job, ready.samples) if ready.samples is not None else None)
+    if not ready.manifest:
+        return found
+    return replace(found, meta={**found.meta, MANIFEST: ready.manifest})
 
 
 def predict(job: Job, samples: Samples) -> Predictions:

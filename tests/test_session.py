@@ -267,6 +267,34 @@ def test_fetching_says_what_did_not_come(half_gone):
         assert len(aml.fetch(half_gone)) == 2
 
 
+def test_a_manifest_tells_of_every_object_of_a_fetch(half_gone):
+    with pytest.warns(UserWarning, match="could not be fetched"):
+        came = aml.fetch(half_gone)
+    found = aml.manifest(came)
+    assert found["id"].tolist() == half_gone["id"].tolist()
+    assert found["url"].tolist() == half_gone["access_url"].tolist()
+    assert [s == "ok" for s in found["status"]] == [True, False, True]
+    assert "could not be reached" in found["status"][1] or "not answering" in found["status"][1]
+    assert (found["bytes"] > 0).tolist() == [len(h) == 64 for h in found["sha256"]]
+    assert found["bytes"].unit == "byte"
+    assert found["tries"].tolist()[::2] == [1, 1]
+
+
+def test_a_run_tells_how_its_objects_came(half_gone, tmp_path):
+    run = aml.predict(
+        half_gone, model="galaxy_morphology", block=2, run=tmp_path / "run", progress=False
+    )
+    found = aml.manifest(aml.open_run(tmp_path / "run"))
+    assert found["id"].tolist() == half_gone["id"].tolist()
+    assert [s == "ok" for s in found["status"]] == run.predictions().ok.tolist()
+    assert "manifest" not in run.predictions().meta
+    came = aml.fetch(run, ids=[str(half_gone["id"][0])])
+    again = aml.predict(came, model="galaxy_morphology", run=tmp_path / "two", progress=False)
+    assert len(aml.manifest(again)) == 0
+    with pytest.raises(DataError, match="do not tell how they came"):
+        aml.manifest(replace(came, meta={}))
+
+
 def test_the_size_counts_for_references_too(galaxies, tmp_path):
     given = aml.samples(galaxies[:1], size=40 * u.arcsec)
     run = aml.predict(

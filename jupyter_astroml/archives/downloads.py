@@ -7,7 +7,7 @@ import binascii
 import hashlib
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ class _BusyError(ArchiveError):
         self.after = after
 
 
-def download(session: Session, url: str) -> Download:
+def download(session: Session, url: str, *, tried: Callable[[int], None] | None = None) -> Download:
     """Return what an address sends.
 
     Where the session keeps downloads (see `jupyter_astroml.archives.kept`), a file that has not
@@ -70,6 +70,8 @@ def download(session: Session, url: str) -> Download:
         Shared by the requests of one task, so that connections are used again.
     url : str
         http or https only: a row of an archive must not make us read local files.
+    tried : callable, optional
+        Called before each request with its number, from 1.
 
     Raises
     ------
@@ -84,6 +86,8 @@ def download(session: Session, url: str) -> Download:
     found = session.kept.find(url) if session.kept else None
     for attempt in range(TRIES):
         last = attempt == TRIES - 1
+        if tried:
+            tried(attempt + 1)
         try:
             return _asked(session, url, found)._replace(tries=attempt + 1)
         except _BusyError as err:

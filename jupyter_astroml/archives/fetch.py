@@ -5,10 +5,11 @@ Every object ends in the samples or among the failures with its reason; none is 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from urllib.parse import urlencode
 
@@ -25,12 +26,34 @@ from jupyter_astroml.archives.spectrum import Spectrum
 from jupyter_astroml.archives.stack import stacked
 from jupyter_astroml.archives.vospace import Space, is_name, located, spaces
 from jupyter_astroml.core.errors import ArchiveError, AstroMLError, DataError
-from jupyter_astroml.core.records import References, Samples
+from jupyter_astroml.core.manifest import Entry
+from jupyter_astroml.core.records import OK, References, Samples
 
 # What an answer without a body means, by what was asked for.
 _EMPTY = {frozenset(): "the archive sent an empty file", frozenset(("CIRCLE",)): OFF_IMAGE}
 # Hosts that are asked at the same time.
 _HOSTS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Delivery:
+    """What came of a fetch.
+
+    Attributes
+    ----------
+    samples : Cutouts, LightCurves, Spectra or None
+        The objects that came, in the order of the references; None if none came.
+    manifest : list of Entry
+        One for each reference, in their order.
+    """
+
+    samples: Samples | None
+    manifest: list[Entry]
+
+    @property
+    def failures(self) -> dict[str, str]:
+        """Reason by id, for the objects that did not come."""
+        return {each.id: each.status for each in self.manifest if each.status != OK}
 
 
 def fetch(references: References) -> tuple[Samples | None, dict[str, str]]:
@@ -48,6 +71,12 @@ def fetch(references: References) -> tuple[Samples | None, dict[str, str]]:
     failures : dict of str to str
         Reason by id, for the objects that did not.
     """
+    found = deliver(references)
+    return found.samples, found.failures
+
+
+def deliver(references: References) -> Delivery:
+    """Get the data of each reference, and tell how: see `fetch`."""
     names = [u for u in references.urls.tolist() if is_name(u)]
     known = spaces(archives()) if names else ()
     entry = _entry(str(references.meta.get("archive", "")), str(references.meta.get("url", "")))
@@ -58,10 +87,12 @@ def fetch(references: References) -> tuple[Samples | None, dict[str, str]]:
     session = Session(login=credential, kept=kept(), hosts=hosts())
     with session, ThreadPoolExecutor(_HOSTS * PARALLEL) as pool:
         places = _places(session, references, pool, known)
-        answers = list(
+        both = list(
             pool.map(lambda i: _get(session, places[i], references, i), range(len(references)))
         )
-    return stacked(answers, references)
+    samples, failures = stacked([found for found, _ in both], references)
+    manifest = [replace(e, status=failures.get(e.id, e.status)) for _, e in both]
+    return Delivery(samples, manifest)
 
 
 def _of_space(names: Sequence[str], known: Sequence[Space]) -> Known | None:
@@ -129,16 +160,26 @@ def _place(references: References, i: int, links: Links) -> _Place:
 
 def _get(
     session: Session, place: _Place, references: References, i: int
-) -> Image | Series | Spectrum | str:
+) -> tuple[Image | Series | Spectrum | str, Entry]:
     """Return what a file holds of an object, or the reason why there is nothing."""
+    entry = Entry(str(references.ids[i]), url=str(references.urls[i]))
     if not place.url:
-        return place.reason
+        return place.reason, entry
+    begin, tries = time.monotonic(), 0
+
+    def tried(n: int) -> None:
+        nonlocal tries
+        tries = n
+
+    found: Image | Series | Spectrum | str
     try:
-        body = download(session, place.url).body
-        if not body:
+        came = download(session, place.url, tried=tried)
+        entry = replace(entry, bytes=len(came.body), sha256=came.sha256, kept=came.kept)
+        if came.body:
+            found = trimmed(decode(came.body), references, i, done=place.cut)
+        else:
             # SODA 1.0 section 4.1: a cutout without a pixel is no error, it is no content.
-            return _EMPTY.get(place.cut, "the archive has nothing in the part that is wanted")
-        found: Image | Series | Spectrum = trimmed(decode(body), references, i, done=place.cut)
+            found = _EMPTY.get(place.cut, "the archive has nothing in the part that is wanted")
     except AstroMLError as err:
-        return str(err)
-    return found
+        found = str(err)
+    return found, replace(entry, tries=tries, seconds=time.monotonic() - begin)

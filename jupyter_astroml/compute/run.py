@@ -4,7 +4,8 @@
 
     run.json          job, number of objects, block size, provenance
     data/             references or samples: resuming needs nothing else
-    blocks/00012/     block.json with the hash of each file, columns.parquet, arrays.zarr
+    blocks/00012/     block.json with the hash of each file, columns.parquet, arrays.zarr,
+                      fetched.parquet: how each object came
     lock              held by the process that drives the run
     driver.log        what a process said that drives it on its own
 
@@ -31,7 +32,7 @@ from datetime import UTC, datetime
 from html import escape
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
@@ -40,6 +41,7 @@ from jupyter_astroml.compute.store import (
     Data,
     plain_json,
     read_answers,
+    read_fetched,
     read_json,
     read_manifest,
     whole,
@@ -50,7 +52,11 @@ from jupyter_astroml.compute.store import (
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Block, Job
 from jupyter_astroml.core.joining import join
+from jupyter_astroml.core.manifest import columns, table
 from jupyter_astroml.core.records import Predictions, References, Samples
+
+if TYPE_CHECKING:
+    from astropy.table import Table
 
 FORMAT = 1
 RUN = "run.json"
@@ -322,6 +328,23 @@ class Run:
             dec=whole_run.dec,
             meta={**self.meta, **self.job.to_json(), **given, "run": str(self.folder)},
         )
+
+    def manifest(self) -> Table:
+        """Return how the objects came that were fetched so far, one row for each.
+
+        Returns
+        -------
+        astropy.table.Table
+            The columns of `jupyter_astroml.core.manifest.Entry`; no row where the run was made of
+            samples, or by a version that did not tell.
+        """
+        blocks = self.folder / BLOCKS
+        parts = [read_fetched(blocks / f"{index:05d}") for index in sorted(self._scan())]
+        told = columns([])
+        for part in parts:
+            for name in told:
+                told[name] += part.get(name, [])
+        return table(told)
 
     def progress(self) -> Progress:
         """Return how far the run is, by what is on disk now."""

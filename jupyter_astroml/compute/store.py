@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_astroml.core import manifest as core_manifest
 from jupyter_astroml.core.errors import DataError, RunError
 from jupyter_astroml.core.records import Cutouts, LightCurves, Predictions, References, Spectra
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 TABLE = "table.parquet"
 COLUMNS = "columns.parquet"
 ARRAYS = "arrays.zarr"
+FETCHED = "fetched.parquet"
 MANIFEST = "block.json"
 
 # Rows that are read together; blocks never cross the border between two such groups.
@@ -310,7 +312,10 @@ def write_answers(folder: Path, found: Predictions, about: Mapping[str, Any]) ->
     pq.write_table(pa.table(columns), folder / COLUMNS)
     if found.arrays:
         _write_zarr(folder / ARRAYS, found.arrays)
-    manifest = {**about, "meta": plain_json(found.meta), "files": _hashes(folder)}
+    meta = {**found.meta}
+    if fetched := meta.pop(core_manifest.MANIFEST, None):
+        pq.write_table(pa.table(dict(fetched)), folder / FETCHED)
+    manifest = {**about, "meta": plain_json(meta), "files": _hashes(folder)}
     write_json(folder / MANIFEST, manifest)
     return manifest
 
@@ -364,6 +369,25 @@ def _zarr_metadata(shape: tuple[int, ...] | None, dtype: str) -> bytes:
             store, shape=shape, chunks=chunks, dtype=dtype, compressors=None, zarr_format=3
         )
     return bytes(files["zarr.json"].to_bytes())
+
+
+def read_fetched(folder: Path) -> dict[str, list[Any]]:
+    """Read how the objects of a block came; nothing if none had to be fetched.
+
+    Raises
+    ------
+    RunError
+        If the file cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not (folder / FETCHED).exists():
+        return {}
+    try:
+        return dict(pq.read_table(folder / FETCHED).to_pydict())
+    except (OSError, ValueError, pa.ArrowException) as err:
+        raise RunError(f"{folder / FETCHED} cannot be read", cause=str(err)) from err
 
 
 def read_answers(folder: Path, manifest: Mapping[str, Any], *, arrays: bool = True) -> Predictions:

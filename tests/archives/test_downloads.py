@@ -11,12 +11,13 @@ import time
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
-from serving import references
+from serving import image, references
 
 from jupyter_astroml.archives import downloads, hosts, kept
 from jupyter_astroml.archives.downloads import download
-from jupyter_astroml.archives.fetch import fetch
+from jupyter_astroml.archives.fetch import deliver, fetch
 from jupyter_astroml.archives.hosts import Hosts, UnreachableError
 from jupyter_astroml.archives.http import Session
 from jupyter_astroml.archives.kept import Kept
@@ -289,6 +290,16 @@ def test_nothing_is_kept_where_the_settings_say_so(monkeypatch):
     assert kept.kept() is not None
     monkeypatch.setenv("ASTROML_CACHE_SIZE", "0")
     assert kept.kept() is None
+
+
+def test_a_manifest_tells_what_was_here_already(server):
+    server.body, server.cuts = image(np.ones((8, 8))), [1000]
+    wanted = references([server.url, server.url + "2"], ra=[np.nan] * 2, dec=[np.nan] * 2)
+    first, second = deliver(wanted).manifest, deliver(wanted).manifest
+    assert sorted(entry.tries for entry in first) == [1, 2]
+    assert [(e.status, e.kept, e.tries) for e in second] == [("ok", True, 1)] * 2
+    assert {e.sha256 for e in [*first, *second]} == {kept_hash(server.body)}
+    assert [e.bytes for e in second] == [len(server.body)] * 2
 
 
 # --- hosts ---------------------------------------------------------------------------------------

@@ -258,6 +258,10 @@ def query(
             click.echo(f"{file}: {out}" + (" (cut)" if about["overflow"] else ""))
         return
     rows = session.archive(name).query(adql, mode=mode, maxrec=maxrec)
+    _tell_rows(rows, out=out, as_json=as_json)
+
+
+def _tell_rows(rows: Any, *, out: Path | None, as_json: bool) -> None:
     _warn_of_simulation(rows.meta["astroml"])
     if out:
         _write(rows, out)
@@ -266,6 +270,72 @@ def query(
     elif not out:
         click.echo("\n".join(rows.pformat(max_lines=40, max_width=160)))
         click.echo(f"{len(rows)} rows" + (" (cut)" if rows.meta["astroml"]["overflow"] else ""))
+
+
+_PLACE_BAND_TIME = (
+    click.option("--position", default=None, help="A target, or degrees such as '150.1 2.2'."),
+    click.option("--radius", default=None, help="Of the circle, such as '2 arcmin'."),
+    click.option("--band", nargs=2, default=None, help="Two ends, such as '400 nm' '700 nm'."),
+    click.option("--time", nargs=2, default=None, help="Begin and end, ISO 8601, UTC."),
+    click.option("--maxrec", type=int, default=None, help="Most rows to return."),
+)
+
+
+def _part_of_sky(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of questions that need no ADQL."""
+    for option in reversed(_PLACE_BAND_TIME):
+        command = option(command)
+    return command
+
+
+@main.command()
+@_ARCHIVE
+@_part_of_sky
+@_OUT
+@_JSON
+def images(name: str, out: Path | None, as_json: bool, **asked: Any) -> None:  # noqa: FBT001
+    """Find images in an archive, without ADQL."""
+    from jupyter_astroml import session
+
+    rows = session.archive(name).images(**_quantities(asked))
+    _tell_rows(rows, out=out, as_json=as_json)
+
+
+@main.command()
+@_ARCHIVE
+@_part_of_sky
+@_OUT
+@_JSON
+def spectra(name: str, out: Path | None, as_json: bool, **asked: Any) -> None:  # noqa: FBT001
+    """Find spectra in an archive, without ADQL."""
+    from jupyter_astroml import session
+
+    rows = session.archive(name).spectra(**_quantities(asked))
+    _tell_rows(rows, out=out, as_json=as_json)
+
+
+def _quantities(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was asked with a band and a time that have units and a scale."""
+    band, time = asked["band"], asked["time"]
+    return {**asked, "band": band and _of_light(band), "time": time and _times(time)}
+
+
+def _of_light(ends: tuple[str, str]) -> Any:
+    from astropy import units as u
+
+    try:
+        return u.Quantity([u.Quantity(end) for end in ends])
+    except (TypeError, ValueError) as err:
+        raise click.BadParameter(f"{' '.join(ends)}: give two such as '400 nm' '700 nm'") from err
+
+
+def _times(ends: tuple[str, str]) -> Any:
+    from astropy.time import Time
+
+    try:
+        return Time(list(ends), scale="utc")
+    except ValueError as err:
+        raise click.BadParameter(f"{' '.join(ends)}: give two such as 2020-01-31") from err
 
 
 @main.group("models")

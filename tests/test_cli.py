@@ -49,6 +49,24 @@ def test_a_query_prints_rows_and_provenance(demo_archive):
     assert found["meta"]["overflow"] is False
 
 
+def test_images_and_spectra_are_found_without_adql(demo_archive):
+    asked = ["images", "--archive", demo_archive.tap, "--band", "400 nm", "700 nm"]
+    found = json.loads(run(*asked, "--json"))
+    assert len(found["rows"]) == 8
+    assert found["meta"]["parameters"]["BAND"].startswith("4")
+    where = ["--position", "10 -80", "--radius", "1 deg", "--time", "2020-01-01", "2021-01-01"]
+    assert json.loads(run(*asked, *where, "--json"))["rows"] == []
+    nothing = run("spectra", *asked[1:], "--json")
+    assert json.loads(nothing)["rows"] == []
+
+
+@pytest.mark.parametrize(
+    "wrong", [["--band", "400", "red"], ["--time", "noon", "2021-01-01"], ["--band", "400 nm"]]
+)
+def test_a_wrong_band_or_time_is_a_wrong_command_line(wrong):
+    run("images", *wrong, expect=2)
+
+
 def test_a_prediction_is_made_kept_listed_and_explained(demo_archive, tmp_path):
     folder = tmp_path / "run"
     asked = ["--query", "SELECT TOP 3 * FROM demo.galaxies ORDER BY id"]

@@ -1,0 +1,2 @@
+/** Name of our texts for the translators. */
+export const DOMAIN = 'jupyter_astroml';

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jupyter_astroml.archives.bundled import Known, origin
+from jupyter_astroml.archives.bundled import KNOWN, Known, origin
 from jupyter_astroml.archives.credentials import (
     MAX_BYTES,
     Basic,
@@ -96,10 +96,16 @@ def asked(entry: Known) -> Credential:
     Raises
     ------
     SettingsError
-        If nobody can be asked.
+        If nobody can be asked, or the archive lets everybody in.
     """
     from getpass import getpass
 
+    if not entry.auth and entry in KNOWN:
+        raise SettingsError(
+            f"{entry.title} has no login that could be used here",
+            cause=entry.note or "everything there is public",
+            remedy=f"aml.archive({entry.name!r})",
+        )
     try:
         if entry.login or ("basic" in entry.auth and "bearer" not in entry.auth):
             return Basic(input(f"User of {entry.title}: "), getpass("Password: "))

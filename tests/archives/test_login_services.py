@@ -265,6 +265,13 @@ def test_where_nobody_can_be_asked_the_remedy_is_a_variable(home, monkeypatch):
         login(CADC, ask=True)
 
 
+@pytest.mark.parametrize("name", ["vizier", "demo", "alma"])
+def test_nobody_is_asked_for_a_login_that_there_is_not(keyboard, name):
+    with pytest.raises(SettingsError, match=f"has no login.*aml.archive..{name}"):
+        aml.login(name)
+    assert keyboard == []
+
+
 def test_the_archive_shows_how_one_is_logged_in_and_until_when(tmp_path, home):
     (tmp_path / "stars.csv").write_text("ra,dec\n10.0,20.0\n")
     end = int(time.time()) + HOUR

@@ -18,6 +18,7 @@ from bokeh.models.annotations import ColorBar, Span
 
 from jupyter_astroml.core.records import Attributions, Cutouts, LightCurves, Predictions
 
+from . import spectrum
 from .look import (
     INK,
     LABELS,
@@ -491,8 +492,8 @@ def draw(
 
     Parameters
     ----------
-    samples : Cutouts or LightCurves
-        The data.
+    samples : Cutouts, LightCurves or Spectra
+        The data; of spectra, nothing but themselves is drawn.
     attributions : Attributions, optional
         Of the same object, alone.
     predictions : Predictions, optional
@@ -505,6 +506,8 @@ def draw(
     LayoutDOM
         For ``bokeh.io.show``.
     """
+    if samples.kind == "spectra":
+        return spectrum.draw(samples, index=index)
     view = view_of(samples)
     title = str(samples.ids[index])
     if isinstance(view, LightCurveView):

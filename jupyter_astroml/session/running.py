@@ -1,0 +1,494 @@
+"""Run models: where, over what, and again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_astroml.core.errors import DataError, RunError, SettingsError
+from jupyter_astroml.core.jobs import Engine, Job
+from jupyter_astroml.core.records import (
+    References,
+    Samples,
+)
+from jupyter_astroml.core.settings import settings
+from jupyter_astroml.core.units import angle
+from jupyter_astroml.models import catalogue
+
+from .fetching import samples
+
+if TYPE_CHECKING:
+    from jupyter_astroml.compute.estimate import Estimate
+    from jupyter_astroml.compute.places import Places
+    from jupyter_astroml.compute.replay import Comparison
+    from jupyter_astroml.compute.run import Progress, Run
+
+ENGINES = ("auto", "here", "dask")
+
+
+def models() -> catalogue.Models:
+    """Return all models that can be named; shows itself as a table in a notebook."""
+    return catalogue.models()
+
+
+def model(name: str) -> catalogue.Entry:
+    """Return one model with its card.
+
+    Raises
+    ------
+    ModelError
+        If there is none of this name.
+    """
+    return catalogue.find(name)
+
+
+def replay_model(name: str) -> Any:
+    """Run a model on the inputs stored beside it; see `jupyter_astroml.models.loading.replay`."""
+    from jupyter_astroml.models.loading import replay as again
+
+    return again(name)
+
+
+def engines() -> Places:
+    """Return where models can run from here, the preferred place first; starts nothing."""
+    from jupyter_astroml.compute.places import places
+
+    return places()
+
+
+def engine(name: str = "", *, workers: int = 0, cluster: Any = None) -> Engine:
+    """Return a place where models run.
+
+    Parameters
+    ----------
+    name : {"", "auto", "here", "dask"}
+        Empty takes the engine of the settings.
+        ``"auto"`` is the cluster that Dask's configuration names, if it answers, and else this
+        process; ``"here"`` is this process; ``"dask"`` a Dask cluster.
+    workers : int
+        Processes of a cluster of our own; 0 takes one for each core.
+    cluster : str, Client or cluster, optional
+        A Dask cluster that already runs, or the address of its scheduler.
+
+    Returns
+    -------
+    Engine
+        Its ``why`` says why it was taken; see `engines` for the others.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown name.
+    """
+    from jupyter_astroml import tasks
+
+    found = settings(engine=name or None, workers=workers or None)
+    chosen, why = found.engine, "it was named"
+    if cluster is not None:
+        chosen, why = "dask", "a cluster was given"
+    elif chosen == "auto":
+        best = engines().best
+        chosen, cluster, why = best.name, best.cluster or None, f"it is {best.note}"
+    if chosen == "dask":
+        from jupyter_astroml.compute.dask_engine import Dask
+
+        return Dask(
+            tasks.perform,
+            prepare=tasks.prepare,
+            cluster=cluster,
+            workers=found.workers,
+            window=found.window,
+            why=why,
+        )
+    if chosen == "here":
+        from jupyter_astroml.compute.here import Here
+
+        return Here(tasks.perform, prepare=tasks.prepare, window=found.window, why=why)
+    raise SettingsError(f"There is no engine {chosen!r}", remedy=f"use one of {', '.join(ENGINES)}")
+
+
+def predict(
+    data: Any,
+    *,
+    model: str,
+    engine: Engine | str = "",
+    workers: int = 0,
+    cluster: Any = None,
+    run: Path | str | None = None,
+    size: Any = None,
+    block: int = 0,
+    progress: Callable[[Progress], Any] | bool = True,
+    cancel: Callable[[], bool] | None = None,
+    detach: bool = False,
+) -> Run:
+    """Run a model over objects, and keep what it answers on disk as it arrives.
+
+    Parameters
+    ----------
+    data : Table, References, Cutouts or LightCurves
+        Rows of a query, or what was made of them.
+    model : str
+        Name of the model: `models` lists them.
+    engine : Engine or str
+        Where it runs: see `engine`.
+    workers : int
+        For the engine ``"dask"``: processes; 0 takes one for each core.
+    cluster : str, Client or cluster, optional
+        A Dask cluster that already runs: see `engine`.
+    run : Path, optional
+        Folder of the run; by default a new one in the run folder of the settings.
+    size : Quantity, angle, optional
+        Full width of cutouts that are still to be fetched; by default what the model wants, or what
+        the references say.
+    block : int
+        Objects in a block; 0 fits it to the time that a few objects take.
+    progress : callable or bool
+        True shows a bar; a callable gets each `Progress`.
+    cancel : callable, optional
+        Asked often; when it returns True the run stops, and can be resumed.
+    detach : bool
+        Let a process of its own do the work and return at once: the run goes on when this
+        notebook is closed. `watch` waits for it, `stop` ends it, `runs` finds it again.
+        For an engine by name and a cluster by address.
+
+    Returns
+    -------
+    Run
+        Of which `Run.predictions` are the answers; interrupting the kernel leaves a run that
+        `resume` completes.
+
+    Raises
+    ------
+    ModelError
+        If there is no such model.
+    DataError
+        If the data are of the wrong kind.
+    RunError
+        If the folder is taken, or the engine fails.
+    """
+    job, data = _prepared(data, model=model, size=size)
+    folder = Path(run) if run is not None else _new_folder(job.model)
+    if detach:
+        return _detached(
+            folder, job, data, block=block, engine=engine, workers=workers, cluster=cluster
+        )
+    place, owned = _engine(engine, workers=workers, cluster=cluster)
+    try:
+        made = _created(folder, job, data, block=block, fitted=place, engine=place.name)
+        return _drive(made, place, progress=progress, cancel=cancel)
+    finally:
+        if owned:
+            place.close()
+
+
+def _created(
+    folder: Path,
+    job: Job,
+    data: References | Samples,
+    *,
+    block: int,
+    fitted: Engine,
+    engine: str,
+) -> Run:
+    """Make a run whose blocks are fitted to an engine, unless their size is given."""
+    from jupyter_astroml.compute.blocks import fit_block_size
+    from jupyter_astroml.compute.run import Run
+
+    seconds = settings().block_seconds
+    return Run.create(
+        folder,
+        job=job,
+        data=data,
+        block_size=block or fit_block_size(fitted, job, data, seconds=seconds).objects,
+        meta={"engine": engine, "query": dict(getattr(data, "meta", {}))},
+    )
+
+
+def _detached(
+    folder: Path,
+    job: Job,
+    data: References | Samples,
+    *,
+    block: int,
+    engine: Engine | str,
+    workers: int,
+    cluster: Any,
+) -> Run:
+    """Make a run and leave it to a process of its own."""
+    from jupyter_astroml.compute.detached import start
+
+    if not isinstance(engine, str) or not isinstance(cluster, str | None):
+        raise SettingsError(
+            "Another process cannot use an engine or a cluster of this one",
+            remedy="name the engine ('here', 'dask'), and give the cluster's address as text",
+        )
+    name = "dask" if cluster else settings(engine=engine or None).engine
+    if name == "auto":
+        best = engines().best
+        name, cluster = best.name, best.cluster or None
+    # Objects cost the same everywhere, and no cluster has to start twice.
+    fitted, _ = _engine("here", workers=0, cluster=None)
+    made = _created(folder, job, data, block=block, fitted=fitted, engine=name)
+    options = ["--engine", name, "--workers", str(workers)]
+    start(made, arguments=(*options, *(["--cluster", cluster] if cluster else [])))
+    return made
+
+
+def watch(run: Run | Path | str, *, progress: Callable[[Progress], Any] | bool = True) -> Run:
+    """Wait for a run that another process drives, with its progress.
+
+    Interrupting the kernel stops the watching; the run goes on.
+
+    Parameters
+    ----------
+    run : Run, Path or str
+        As for `open_run`.
+    progress : callable or bool
+        As for `predict`.
+
+    Raises
+    ------
+    RunError
+        If the run stopped before its end.
+    """
+    from jupyter_astroml.compute.detached import watch as wait
+
+    made = open_run(run)
+    if progress is True:
+        with _Bar(made) as show:
+            wait(made, progress=show)
+    else:
+        wait(made, progress=progress or None)
+    return made
+
+
+def replay(
+    run: Run | Path | str,
+    *,
+    engine: Engine | str = "",
+    workers: int = 0,
+    cluster: Any = None,
+    progress: Callable[[Progress], Any] | bool = True,
+) -> Comparison:
+    """Do a run again and say whether its answers are the same, and where they are not.
+
+    The objects are fetched again, in the same blocks, and nothing of the run is changed.
+    Other versions of the libraries, another engine or another machine may change the last digits;
+    an archive may have replaced a file.
+
+    Parameters
+    ----------
+    run : Run, Path or str
+        As for `open_run`.
+    engine, workers, cluster, progress
+        As for `predict`.
+
+    Returns
+    -------
+    Comparison
+        Objects that are the same to the last bit, within the card's tolerance, and different;
+        what differs then and now.
+
+    Raises
+    ------
+    ModelError
+        If the weights of then are not here.
+    """
+    from jupyter_astroml.compute.replay import replay as again
+
+    made = open_run(run)
+    tolerance = catalogue.find(made.job.model).card.tolerance
+    place, owned = _engine(engine, workers=workers, cluster=cluster)
+    with ExitStack() as stack:
+        if owned:
+            stack.callback(place.close)
+        show = stack.enter_context(_Bar(made)) if progress is True else progress or None
+        return again(
+            made,
+            place,
+            relative=tolerance.relative,
+            absolute=tolerance.absolute,
+            progress=show,
+        )
+
+
+def stop(run: Run | Path | str) -> Run:
+    """Stop a run that another process of this machine drives; `resume` completes it.
+
+    Raises
+    ------
+    RunError
+        If it is driven on another machine or in this very notebook, or does not stop.
+    """
+    from jupyter_astroml.compute.detached import stop as end
+
+    made = open_run(run)
+    end(made)
+    return made
+
+
+def estimate(data: Any, *, model: str, workers: int = 0, size: Any = None) -> Estimate:
+    """Tell what a run will take before it begins: eight objects are fetched and run here.
+
+    Parameters
+    ----------
+    data, model, size
+        As for `predict`.
+    workers : int
+        Processes of a cluster on this machine; 0 takes one for each core.
+
+    Returns
+    -------
+    Estimate
+        Objects, bytes, and seconds on each engine; shows itself as a table in a notebook.
+
+    Raises
+    ------
+    ModelError, DataError
+        As `predict`, which would fail for the same reason.
+    """
+    from jupyter_astroml import tasks
+    from jupyter_astroml.compute.estimate import estimate as tried
+
+    job, data = _prepared(data, model=model, size=size)
+    return tried(tasks.perform, tasks.prepare, job, data, workers=workers)
+
+
+def _prepared(data: Any, *, model: str, size: Any) -> tuple[Job, References | Samples]:
+    """Return the job of a prediction and the data that it is for."""
+    entry = catalogue.find(model)
+    if not isinstance(data, References | Samples):
+        data = samples(data, model=model, size=size)
+    elif size is not None:
+        data = _sized(data, size)
+    if data.kind and data.kind != entry.card.kind:
+        raise DataError(
+            f"The model {model} takes {entry.card.kind}, and these are {data.kind}",
+            remedy="choose a model for this kind of data: aml.models()",
+        )
+    return Job(task="predict", model=entry.name, digest=entry.digest), data
+
+
+def _sized(data: References | Samples, size: Any) -> References:
+    """Return references to cutouts of another size."""
+    if not isinstance(data, References):
+        raise DataError(
+            "The size of data that are here already cannot be chosen",
+            remedy="leave 'size' out, or give rows or references",
+        )
+    return replace(data, size_arcsec=angle(size, "arcsec", name="size"))
+
+
+def resume(
+    run: Run | Path | str,
+    *,
+    engine: Engine | str = "",
+    workers: int = 0,
+    cluster: Any = None,
+    progress: Callable[[Progress], Any] | bool = True,
+    cancel: Callable[[], bool] | None = None,
+) -> Run:
+    """Do what is missing in a run, and only that.
+
+    Parameters
+    ----------
+    run : Run or Path
+        What `predict` returned, or its folder.
+    engine, workers, cluster, progress, cancel
+        As for `predict`; another engine than the first time is fine.
+
+    Raises
+    ------
+    RunError
+        If there is no run, or another process drives it.
+    """
+    made = open_run(run)
+    place, owned = _engine(engine, workers=workers, cluster=cluster)
+    try:
+        return _drive(made, place, progress=progress, cancel=cancel)
+    finally:
+        if owned:
+            place.close()
+
+
+def open_run(run: Run | Path | str) -> Run:
+    """Return a run by its folder, or by its name in the run folder of the settings.
+
+    Raises
+    ------
+    RunError
+        If there is none.
+    """
+    from jupyter_astroml.compute.run import Run
+
+    if isinstance(run, Run):
+        return run
+    folder = Path(run)
+    named = settings().run_dir / folder
+    return Run.open(named if not folder.exists() and named.exists() else folder)
+
+
+def runs(folder: Path | str | None = None) -> list[Run]:
+    """Return the runs in a folder, by default in the run folder of the settings."""
+    from jupyter_astroml.compute.run import runs as found
+
+    return found(folder or settings().run_dir)
+
+
+def _engine(given: Engine | str, *, workers: int, cluster: Any) -> tuple[Engine, bool]:
+    """Return an engine, and whether it is ours to close."""
+    if isinstance(given, str):
+        return engine(given, workers=workers, cluster=cluster), True
+    return given, False
+
+
+def _new_folder(name: str) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    root = settings().run_dir
+    for number in range(1000):
+        folder = root / (f"{name}-{stamp}" + (f"-{number}" if number else ""))
+        if not folder.exists():
+            return folder
+    raise RunError(f"No free name for a run in {root}", remedy="give run='…'")
+
+
+def _drive(
+    run: Run,
+    place: Engine,
+    *,
+    progress: Callable[[Progress], Any] | bool,
+    cancel: Callable[[], bool] | None,
+) -> Run:
+    from jupyter_astroml.compute.drive import drive
+
+    if progress is True:
+        with _Bar(run) as show:
+            drive(run, place, progress=show, cancel=cancel)
+    else:
+        drive(run, place, progress=progress or None, cancel=cancel)
+    return run
+
+
+class _Bar:
+    """A progress bar in a notebook or a terminal."""
+
+    def __init__(self, run: Run) -> None:
+        from tqdm.auto import tqdm
+
+        self._bar = tqdm(total=len(run), desc=run.job.model, unit="object")
+
+    def __enter__(self) -> Callable[[Progress], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+    def _show(self, at: Progress) -> None:
+        self._bar.n = at.done
+        if at.failed:
+            self._bar.set_postfix_str(f"{at.failed} failed", refresh=False)
+        self._bar.refresh()

@@ -6,6 +6,7 @@ address, a web page included: what stands there is read with limits, and shown t
 
 from __future__ import annotations
 
+import json
 import os
 import queue
 import stat
@@ -36,6 +37,9 @@ _TABLE = "table.load.votable"
 # Seconds that files for other programs are kept: some read them again.
 _KEPT = 24 * 3600.0
 _PIECE = 1 << 20
+# What is kept of where rows are from; their hash is not, since they may have been changed.
+_ORIGIN = ("archive", "url", "adql", "job", "date")
+_MAX_WORDS = 1 << 16
 
 
 def send(table: Table, *, to: str = "", name: str = "", timeout: float = 60.0) -> tuple[str, ...]:
@@ -99,7 +103,8 @@ def receive(*, timeout: float = 300.0) -> Table:
     Returns
     -------
     astropy.table.Table
-        ``meta["astroml"]`` says which program sent it.
+        ``meta["astroml"]`` says which program sent it, and what the file tells of the archive and
+        the query that its rows came from, where the program left that in it.
 
     Raises
     ------
@@ -127,13 +132,16 @@ def receive(*, timeout: float = 300.0) -> Table:
             _answer(client, message, why=str(err))
             raise
         _answer(client, message)
-        about = {"sender": _name(client, sender), "simulated": table.meta.pop("simulated", False)}
+        name = _name(client, sender)
     table.meta["name"] = str(told.get("name", ""))[:200]
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    before = table.meta.get("astroml", {})
     table.meta["astroml"] = {
-        **about,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": now,
+        **before,
+        "sender": name,
+        "received": now,
         "rows": len(table),
-        "overflow": False,
     }
     return table
 
@@ -234,9 +242,28 @@ def _read(url: str) -> Table:
     else:
         raise DataError(f"Refused to read {url[:80]!r}", cause="it is no file and no http address")
     table = parsed.table()
-    told = {i.name: str(i.value) for r in parsed.document.resources for i in (*r.infos, *r.params)}
-    table.meta["simulated"] = told.get("simulated", "").startswith("true")
+    table.meta["astroml"] = _origin(parsed)
     return table
+
+
+def _origin(parsed: votables.Parsed) -> dict[str, Any]:
+    """Return what a file says of where its rows are from; TOPCAT makes PARAMs of our INFOs."""
+    parts = [p for r in parsed.document.resources for p in (r, *r.tables)]
+    told = {each.name: _words(each.value) for p in parts for each in (*p.infos, *p.params)}
+    try:
+        said = json.loads(told.get("jupyter_astroml", "")[:_MAX_WORDS])
+    except (ValueError, RecursionError):
+        said = {}
+    said = said if isinstance(said, dict) else {}
+    return {
+        **{key: said[key] for key in _ORIGIN if isinstance(said.get(key), str)},
+        "simulated": told.get("simulated", "").startswith("true") or bool(said.get("simulated")),
+        "overflow": bool(said.get("overflow")),
+    }
+
+
+def _words(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _pieces(url: str) -> Iterator[bytes]:

@@ -141,6 +141,38 @@ def test_a_table_is_fetched_from_a_server_and_stays_simulated(hub, demo_archive,
     assert table.meta["astroml"]["simulated"] is True
 
 
+STIL = """<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">
+<RESOURCE><TABLE name="t" nrows="1">
+<PARAM arraysize="39" datatype="char" name="simulated"
+ value="true: nothing of this was ever observed"/>
+<PARAM arraysize="*" datatype="char" name="jupyter_astroml" value='{}'/>
+<FIELD ID="ra" datatype="double" name="ra"/>
+<DATA><TABLEDATA><TR><TD>1.5</TD></TR></TABLEDATA></DATA></TABLE></RESOURCE></VOTABLE>"""
+
+
+@pytest.mark.parametrize(
+    ("said", "origin"),
+    [
+        ('{"archive": "demo", "adql": "SELECT 1", "row_hash": "x"}', {"archive", "adql"}),
+        ('{"archive": 7, "adql": ["x"]}', set()),
+        ("[1]", set()),
+        ("no json", set()),
+        ("[" * 50_000, set()),
+    ],
+    ids=["ours", "of other types", "a list", "no json", "deep"],
+)
+def test_where_rows_are_from_survives_the_way_through_topcat(hub, tmp_path, said, origin):
+    """As STIL, which TOPCAT and STILTS write with, lays out what it read."""
+    (tmp_path / "t.vot").write_text(STIL.format(said))
+    with sender() as other:
+        thread = offer(other, (tmp_path / "t.vot").as_uri())
+        about = aml.receive(timeout=20).meta["astroml"]
+        thread.join()
+    assert about["simulated"] is True
+    assert about["sender"] == "Topcat"
+    assert set(about) == {*origin, "date", "simulated", "overflow", "sender", "received", "rows"}
+
+
 def test_whatever_is_no_plain_file_or_web_address_is_refused(hub, tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "text").write_text("root:x:0:0")

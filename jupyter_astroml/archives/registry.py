@@ -51,7 +51,8 @@ def find(
     Returns
     -------
     Archives
-        Named by their IVOA identifiers; ``aml.archive(found[0].url)`` opens one.
+        Named by their IVOA identifiers; ``aml.archive(found[0])`` opens one, which takes `images`
+        or `spectra` alone when it was searched for by that service.
 
     Raises
     ------

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import compute_performs as performs
@@ -18,7 +19,7 @@ import zarr
 from jupyter_astroml.compute import store
 from jupyter_astroml.compute.run import Run, runs
 from jupyter_astroml.core.errors import AstroMLError, DataError, RunError
-from jupyter_astroml.core.records import LightCurves, Predictions
+from jupyter_astroml.core.records import LightCurves, Predictions, References, Spectra
 
 
 @pytest.fixture
@@ -49,7 +50,24 @@ def light_curves(n: int) -> LightCurves:
     )
 
 
-@pytest.mark.parametrize("data", [performs.references(20), performs.cutouts(20), light_curves(20)])
+def spectra(n: int) -> Spectra:
+    values = np.random.default_rng(2).normal(size=(n, 12)).astype(np.float32)
+    values[:, 10:] = np.nan
+    wavelength = np.linspace(4000, 4100, 12) + np.arange(n)[:, None]
+    ids = [f"q{i}" for i in range(n)]
+    return Spectra(ids, wavelength, values, medium="air", frame="rest", flux_unit="Jy")
+
+
+def parts(n: int) -> References:
+    """References to parts of files."""
+    whole = performs.references(n)
+    return replace(whole, wave_range=(4e-7, 7e-7), time_range=(58000.0, 58001.5))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [performs.references(20), parts(20), performs.cutouts(20), light_curves(20), spectra(20)],
+)
 def test_data_come_back_from_disk_bit_for_bit(tmp_path, make_job, data):
     made = Run.create(tmp_path / "run", job=make_job(), data=data, block_size=7)
     blocks = list(Run.open(made.folder).missing())

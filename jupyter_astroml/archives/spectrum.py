@@ -20,7 +20,7 @@ from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.units import named
 
 # Pixels of one spectrum; the longest echelle spectra have a million.
-MAX_PIXELS = 16 * 2**20
+MAX_PIXELS = 4 * 2**20
 # Utypes of the Spectrum Data Model, in lower case and without its name, and names in capitals.
 _ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "log": ("", ("LOGLAM", "LOGLAMBDA", "LOG_LAM", "LOG_LAMBDA")),

@@ -161,10 +161,17 @@ def test_what_is_no_spectrum_is_refused_with_a_reason(body, words):
         decode(body)
 
 
-def test_a_table_that_lies_about_its_length_costs_no_memory():
-    lie = table(WAVE, FLUX).replace(
-        b"NAXIS2  =                    3", b"NAXIS2  =          99999999999"
-    )
+@pytest.mark.parametrize(
+    ("body", "key", "honest"),
+    [
+        (table(WAVE, FLUX), b"NAXIS2", 3),
+        (image(np.ones(20), ctype1="WAVE", crval1=1, cdelt1=1), b"NAXIS1", 20),
+    ],
+)
+def test_a_file_that_lies_about_its_length_costs_no_memory(body, key, honest):
+    told = key + b"  = " + str(honest).rjust(20).encode()
+    assert body.count(told) == 1
+    lie = body.replace(told, key + b"  = " + b"99999999999".rjust(20))
     with pytest.raises(DataError, match="too long"):
         decode(lie)
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from jupyter_astroml.archives.onsky import on_sky
 from jupyter_astroml.archives.spectrum import Spectrum, is_spectral, of_fits, of_votable
 from jupyter_astroml.core.errors import AstroMLError, DataError
 from jupyter_astroml.core.units import named
@@ -240,7 +241,7 @@ def _fits(body: bytes) -> Image | Series | Spectrum:
             if is_spectral(hdu):
                 return of_fits(hdu, partial(_either, hdu.header, hdus[0].header))
             if _is_image(hdu):
-                return _image(hdu, hdus[0].header)
+                return _image(hdu, hdus[0].header, body)
     raise DataError("The FITS file holds no image, light curve or spectrum")
 
 
@@ -255,29 +256,22 @@ def _is_series(hdu: Any) -> bool:
     return "TIME" in names and bool(names & set(_FLUX))
 
 
-def _image(hdu: Any, primary: Any) -> Image:
-    from astropy.wcs import WCS
-    from astropy.wcs.utils import proj_plane_pixel_scales
-
+def _image(hdu: Any, primary: Any, body: bytes) -> Image:
     header = hdu.header
     # A lying header costs memory before it costs an error: look at the sizes first.
     if int(np.prod([int(n) for n in hdu.shape])) > MAX_VALUES:
         raise DataError(f"An image of shape {hdu.shape} is too large for one object")
     values = np.asarray(hdu.data, dtype=np.float32)
     values = values[None] if values.ndim == 2 else values
-    wcs = WCS(header, naxis=2)
-    wcs = wcs.celestial if wcs.has_celestial else None
-    scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600 if wcs else float("nan")
-    if not 0 < scale < np.inf:
-        wcs, scale = None, float("nan")
+    sky = on_sky(hdu, body)
     named = str(_either(header, primary, "BANDS") or _either(header, primary, "FILTER") or "")
     return Image(
         values=values,
         bands=tuple(named.replace(" ", "").split(",")) if named else (),
         flux_unit=str(_either(header, primary, "BUNIT") or ""),
-        pixel_scale=scale,
-        wcs=wcs,
-        header=wcs.to_header_string() if wcs else "",
+        pixel_scale=sky.scale,
+        wcs=sky.wcs,
+        header=sky.header,
         simulated=bool(_either(header, primary, "SIMULATD")),
     )
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -32,6 +33,7 @@ TRIES = 4
 MAX_PAUSE = 30.0
 BUSY = {429, 502, 503, 504}
 _PART = 2**16
+_HOSTS = 1000
 
 
 class Session(requests.Session):
@@ -70,6 +72,7 @@ class Session(requests.Session):
         hosts: Hosts | None = None,
     ) -> None:
         super().__init__()
+        self._merged: dict[Any, Any] = {}
         self.kept = kept
         self.hosts = hosts or Hosts()
         self.bounds = Bounds(seconds=seconds, limit=limit, login=login)
@@ -93,6 +96,19 @@ class Session(requests.Session):
             return super().request(method, url, **options)
         except ValueError as err:
             raise InvalidURL(str(err)) from err
+
+    def merge_environment_settings(self, url: Any, *given: Any) -> Any:
+        """Look for proxies and certificates in the environment, once for each host.
+
+        requests looks through all variables for each request, which takes as long as the rest.
+        """
+        parts = urlsplit(url)
+        key = (parts.scheme, parts.netloc, repr((given, self.proxies, self.verify, self.cert)))
+        if key not in self._merged:
+            if len(self._merged) > _HOSTS:
+                self._merged.clear()
+            self._merged[key] = super().merge_environment_settings(url, *given)
+        return dict(self._merged[key])
 
     @contextmanager
     def allowing(self, limit: int) -> Iterator[None]:

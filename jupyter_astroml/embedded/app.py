@@ -151,7 +151,8 @@ async def serve(
     cleaner = loop.create_task(jobs.keep_clean())
     ready(service.about)
     # What the first cutout needs costs half a second to import; nobody has to wait for it.
-    threading.Thread(target=_warm, daemon=True).start()
+    # No daemon: a signal during the import of C++ would end the process with an abort.
+    threading.Thread(target=_warm).start()
     try:
         while not ended.is_set() and not until(service):
             try:

@@ -79,6 +79,8 @@ def test_a_prediction_is_made_kept_listed_and_explained(demo_archive, tmp_path):
     assert (found["done"], found["failed"]) == (3, 0)
     assert out.exists()
     assert [r["name"] for r in json.loads(run("runs", "--folder", tmp_path, "--json"))] == ["run"]
+    came = json.loads(run("manifest", folder, "--json"))
+    assert [(m["status"], m["tries"]) for m in came] == [("ok", 1)] * 3
     name = found["rows"][0]["id"]
     words = json.loads(run("explain", folder, name, "--method", "gradient", "--trust", "--json"))
     assert words[0]["id"] == name

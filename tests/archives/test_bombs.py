@@ -55,7 +55,7 @@ def fits_table(width, rows, form, *more, heap=0):
 
 def picture():
     out = io.BytesIO()
-    Image.new("RGB", (20_000, 20_000)).save(out, "PNG")
+    Image.new("RGB", (6_000, 6_000)).save(out, "PNG")
     return out.getvalue()
 
 TILES = ("ZIMAGE  =                    T", card("ZBITPIX", -32), card("ZNAXIS", 2),

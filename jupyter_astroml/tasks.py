@@ -16,7 +16,7 @@ import numpy as np
 from jupyter_astroml.compute.allocator import fit_allocator
 from jupyter_astroml.compute.faults import failed
 from jupyter_astroml.core.errors import RunError
-from jupyter_astroml.core.jobs import Job
+from jupyter_astroml.core.jobs import UNANSWERED, Job
 from jupyter_astroml.core.joining import join
 from jupyter_astroml.core.manifest import MANIFEST, columns
 from jupyter_astroml.core.records import Predictions, References, Samples
@@ -87,10 +87,77 @@ def perform(job: Job, data: References | Samples | Fetched) -> Predictions:
     task = _task(job)
     fit_allocator()
     ready = data if isinstance(data, Fetched) else prepare(job, data)
-    found = _in_order(ready, task(job, ready.samples) if ready.samples is not None else None)
-    if not ready.manifest:
-        return found
-    return replace(found, meta={**found.meta, MANIFEST: ready.manifest})
+    return _finished(ready, task(job, ready.samples) if ready.samples is not None else None)
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """The objects of a block as a network takes them, for a network that runs elsewhere.
+
+    Attributes
+    ----------
+    values : ndarray of float32, shape (n, ...), or None
+        In the input contract of the model; None if no object could be fetched.
+    """
+
+    values: np.ndarray | None
+    _job: Job
+    _fetched: Fetched
+    _prepared: Any = None
+
+    def answered(self, outputs: np.ndarray, status: np.ndarray) -> Predictions:
+        """Turn what the network found into answers for all objects of the block.
+
+        Parameters
+        ----------
+        outputs : ndarray of float32, shape (n, member, k)
+            Logits.
+        status : ndarray of uint8, shape (n,)
+            0 for objects with an answer, else as in `UNANSWERED`.
+        """
+        from jupyter_astroml.models.catalogue import find
+        from jupyter_astroml.models.contract import prepare as into_contract
+        from jupyter_astroml.models.loading import answered
+
+        card = find(self._job.model, self._job.digest).card
+        samples, prepared = self._fetched.samples, self._prepared
+        failures = dict(self._fetched.failures)
+        if samples is None:
+            return _finished(self._fetched, None)
+        good = status == 0
+        if not good.all():
+            for i in np.flatnonzero(~good):
+                failures[str(samples.ids[i])] = UNANSWERED.get(int(status[i]), "no answer came")
+            samples, outputs = samples[good], outputs[good]
+            prepared = into_contract(card, samples) if len(samples) else None
+        found = None
+        if prepared is not None:
+            logits = np.moveaxis(outputs, 1, 0)
+            found = answered(card, self._job.digest, logits, given=samples, prepared=prepared)
+        return _finished(replace(self._fetched, samples=samples, failures=failures), found)
+
+
+def ask(job: Job, data: References | Samples) -> Question:
+    """Fetch, decode and prepare a block for a network that runs elsewhere: torch is not needed.
+
+    Raises
+    ------
+    RunError
+        For a task that is no prediction.
+    ModelError
+        If the model is not here, or has another digest.
+    """
+    from jupyter_astroml.models.catalogue import find
+    from jupyter_astroml.models.contract import prepare as into_contract
+
+    if job.task != "predict":
+        raise RunError(f"The pool knows no task {job.task!r}", remedy="use engine='here' or 'dask'")
+    card = find(job.model, job.digest).card
+    fetched = prepare(job, data)
+    if fetched.samples is None:
+        return Question(None, job, fetched)
+    prepared = into_contract(card, fetched.samples)
+    return Question(prepared.samples.values, job, fetched, prepared)
 
 
 def predict(job: Job, samples: Samples) -> Predictions:
@@ -106,13 +173,12 @@ def predict(job: Job, samples: Samples) -> Predictions:
             f"The job names no digest of {job.model}",
             remedy="make the job with the digest that the catalogue gives",
         )
-    if job.options:
-        raise RunError(
-            f"'predict' knows no option {sorted(job.options)[0]!r}", remedy="leave it out"
-        )
+    unknown = sorted(set(job.options) - {"exact"})
+    if unknown:
+        raise RunError(f"'predict' knows no option {unknown[0]!r}", remedy="leave it out")
     model = load(job.model, job.digest)
     with one_thread():
-        return model.predict(samples)
+        return model.predict(samples, exact=bool(job.options.get("exact")))
 
 
 TASKS: Mapping[str, Callable[[Job, Any], Predictions]] = MappingProxyType({"predict": predict})
@@ -125,6 +191,14 @@ def _task(job: Job) -> Callable[[Job, Any], Predictions]:
         raise RunError(
             f"There is no task {job.task!r}", remedy=f"use one of {', '.join(TASKS)}"
         ) from None
+
+
+def _finished(ready: Fetched, found: Predictions | None) -> Predictions:
+    """Put answers and failures into the order of the block, with the manifest of what came."""
+    ordered = _in_order(ready, found)
+    if not ready.manifest:
+        return ordered
+    return replace(ordered, meta={**ordered.meta, MANIFEST: ready.manifest})
 
 
 def _in_order(ready: Fetched, found: Predictions | None) -> Predictions:

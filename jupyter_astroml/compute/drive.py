@@ -72,7 +72,7 @@ class _Drive:
         cancel: Callable[[], bool] | Event | None,
     ) -> None:
         self._run = run
-        self._name = engine.name
+        self._engine = engine
         self._tell = progress
         self._cancelled = cancel.is_set if isinstance(cancel, Event) else cancel
         self._stop = Event()
@@ -117,7 +117,7 @@ class _Drive:
             self._keep(*item)
 
     def _keep(self, block: Block, found: Predictions) -> None:
-        self._run.add(block, replace(found, meta={**found.meta, "engine": self._name}))
+        self._run.add(block, replace(found, meta={**found.meta, "engine": self._engine.name}))
         failed = int((~found.ok).sum())
         self._at = replace(
             self._at, done=self._at.done + len(found), failed=self._at.failed + failed
@@ -131,7 +131,8 @@ class _Drive:
         spent = now - self._begin
         new = self._at.done - self._before.done
         eta = spent / new * (self._at.total - self._at.done) if new else None
-        self._tell(replace(self._at, seconds=self._before.seconds + spent, eta=eta))
+        note = getattr(self._engine, "note", "")
+        self._tell(replace(self._at, seconds=self._before.seconds + spent, eta=eta, note=note))
 
     def _keep_waiting(self) -> None:
         """Write what had arrived when the engine was stopped."""

@@ -20,13 +20,13 @@ _WORKER = {
     f"distributed.nanny.pre-spawn-environ.{k}": v for k, v in {**ENVIRONMENT, **_THREADS}.items()
 }
 # Otherwise /metrics and /info are answered to everybody on the machine.
-_SILENT: dict[str, list[str]] = {
+SILENT: dict[str, list[str]] = {
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
 }
 # Dask watches itself: a stack sample every 10 ms, a tick every 20 ms, in each worker and again in
 # this process.  On cores that are busy with a network it took a tenth of the time.
-_CALM = {
+CALM = {
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
     "distributed.admin.tick.cycle": "5s",
@@ -35,20 +35,20 @@ _CALM = {
 }
 
 
-class _Nanny(Nanny):
+class InferenceNanny(Nanny):
     """A nanny whose workers keep freed memory and use one thread of torch.
 
     The settings are made here because a nanny that is replaced later must have them too.
     """
 
-    def __init__(self, *args: Any, silent: bool, **kwargs: Any) -> None:
-        with dask.config.set({**_WORKER, **(_SILENT if silent else {}), **_CALM}):
+    def __init__(self, *args: Any, silent: bool = True, **kwargs: Any) -> None:
+        with dask.config.set({**_WORKER, **(SILENT if silent else {}), **CALM}):
             super().__init__(*args, **kwargs)
             # What the worker process gets; it would share the dictionaries that are reset below.
             self.config = deepcopy(self.config)
 
 
-class _Cluster(LocalCluster):
+class LastingCluster(LocalCluster):
     """A cluster that does not give up nannies.
 
     Dask looks 15 s after each death whether a worker of that name is there, and closes the nanny
@@ -76,17 +76,17 @@ class OwnCluster:
 
     def __init__(self, *, workers: int = 0, dashboard: bool = False) -> None:
         self.workers = workers or CPU_COUNT
-        names = (*ENVIRONMENT, *_THREADS, "PYTHONHASHSEED")
+        names = (*ENVIRONMENT, *_THREADS, "PYTHONHASHSEED", "__DASK_PARENT_PID")
         self._before = {name: os.environ.get(name) for name in names}
         # Deaths are counted and blamed by us.
         blame = {"distributed.scheduler.allowed-failures": 0}
         try:
-            with dask.config.set({**blame, **({} if dashboard else _SILENT), **_CALM}):
-                self._cluster = _Cluster(
+            with dask.config.set({**blame, **({} if dashboard else SILENT), **CALM}):
+                self._cluster = LastingCluster(
                     n_workers=self.workers,
                     # The second thread fetches while the first computes.
                     threads_per_worker=2,
-                    worker_class=_Nanny,
+                    worker_class=InferenceNanny,
                     silent=not dashboard,
                     security=Security.temporary(),
                     dashboard_address="127.0.0.1:0",

@@ -11,6 +11,8 @@ from importlib.util import find_spec
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from jupyter_astroml.core.errors import AstroMLError
+
 State = Literal["ready", "not answering", "set up"]
 # Seconds to wait for a scheduler that a configuration names.
 _PATIENCE = 2.0
@@ -29,7 +31,7 @@ class Place:
     name : str
         For ``aml.predict(engine=…)``.
     cluster : str
-        For ``aml.predict(cluster=…)``; empty where none is needed.
+        Address of the scheduler or of the pool; empty where none is needed.
     state : str
         ``"ready"``; ``"not answering"``; or ``"set up"`` for what makes clusters on demand.
     note : str
@@ -40,6 +42,11 @@ class Place:
     cluster: str
     state: State
     note: str
+
+    @property
+    def address(self) -> str | None:
+        """What to give as ``cluster``."""
+        return self.cluster if self.name == "dask" and self.cluster else None
 
 
 class Places(tuple[Place, ...]):
@@ -70,15 +77,24 @@ class Places(tuple[Place, ...]):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def places() -> Places:
+def places(*, pool: str = "", model: str = "", digest: str = "") -> Places:
     """Return where models can run.
 
+    The hub's pool comes first if it answers, and offers the model if one is named: it is there for
+    everybody, and nothing has to be started.
     A cluster that Dask's configuration names (``scheduler-address`` in any of its files, or
-    ``DASK_SCHEDULER_ADDRESS``) comes first when it answers: somebody set it up for this work.
+    ``DASK_SCHEDULER_ADDRESS``) comes next if it answers: somebody set it up for this work.
+
+    Parameters
+    ----------
+    pool : str
+        Address of the hub's pool, if there is one.
+    model, digest : str
+        What is to run; any model if empty.
     """
     from dask.system import CPU_COUNT
 
-    named = list(_named())
+    named = [*_pool(pool, model, digest), *_named()]
     return Places(
         [
             *(place for place in named if place.state == "ready"),
@@ -87,6 +103,35 @@ def places() -> Places:
             *(place for place in named if place.state != "ready"),
             *_on_demand(),
         ]
+    )
+
+
+def _pool(url: str, model: str, digest: str) -> Iterator[Place]:
+    if not url:
+        return
+    from jupyter_astroml.compute.pool_client import PoolClient
+
+    try:
+        client = PoolClient(url, patience=_PATIENCE)
+    except AstroMLError as err:
+        yield Place("pool", url, "not answering", f"{err.what}: {err.remedy}")
+        return
+    try:
+        me, offered = client.get("me"), client.get("models")["models"]
+    except (AstroMLError, KeyError) as err:
+        yield Place("pool", url, "not answering", str(err))
+        return
+    finally:
+        client.close()
+    if model and not any((o["id"], o["digest"]) == (model, digest) for o in offered):
+        yield Place("pool", url, "set up", f"the hub's pool, which does not offer {model}")
+        return
+    workers = int(me.get("workers", 0))
+    yield Place(
+        "pool",
+        url,
+        "ready" if workers else "not answering",
+        f"the hub's pool: {workers} workers for all users, {len(offered)} models",
     )
 
 

@@ -84,6 +84,8 @@ class Progress:
         Time spent so far, over all sessions that drove the run.
     eta : float or None
         Seconds that are left at the pace of this session; None while nobody drives.
+    note : str
+        What is waited for, such as a turn in the pool.
     """
 
     done: int
@@ -91,6 +93,7 @@ class Progress:
     failed: int
     seconds: float
     eta: float | None = None
+    note: str = ""
 
     @property
     def finished(self) -> bool:

@@ -6,7 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Any, Protocol
+
+import numpy as np
 
 from jupyter_astroml.core.records import Predictions, References, Samples
 
@@ -60,6 +63,34 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.data)
+
+
+# What became of an object in the pool, in the status bytes of an answer.
+DONE, CRASHED, NOT_FINITE, MODEL_ERROR, DEADLINE = range(5)
+UNANSWERED: Mapping[int, str] = MappingProxyType(
+    {
+        CRASHED: "its worker died each time it was tried alone",
+        NOT_FINITE: "its values are not finite",
+        MODEL_ERROR: "the model failed on it",
+        DEADLINE: "the model did not come to an end with it",
+    }
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What the pool's workers found for some objects.
+
+    Attributes
+    ----------
+    outputs : ndarray of float32, shape (n, ...)
+        NaN for objects without an answer.
+    status : ndarray of uint8, shape (n,)
+        0 for an answer, else as in `UNANSWERED`.
+    """
+
+    outputs: np.ndarray
+    status: np.ndarray
 
 
 Perform = Callable[[Job, Any], Predictions]

@@ -37,7 +37,9 @@ class Settings:
     cache_size : float
         GiB of downloads that are kept; 0 keeps none.
     engine : str
-        ``"auto"``, ``"here"`` or ``"dask"``: see `jupyter_astroml.session.engine`.
+        ``"auto"``, ``"here"``, ``"dask"`` or ``"pool"``: see `jupyter_astroml.session.engine`.
+    pool : str
+        Address of the hub's pool, such as ``https://hub.example.org/services/pool``; empty without.
     workers : int
         Number of workers of a local cluster; 0 takes one a core.
     block_seconds : float
@@ -52,6 +54,7 @@ class Settings:
     cache_dir: Path = field(default_factory=lambda: Path.home() / ".cache" / "jupyter_astroml")
     cache_size: float = 5.0
     engine: str = "auto"
+    pool: str = ""
     workers: int = 0
     block_seconds: float = 0.3
     window: int = 2

@@ -52,7 +52,11 @@ class Model:
         return prepare(self.card, samples)
 
     def logits(
-        self, values: np.ndarray, *, progress: Callable[[int, int], None] | None = None
+        self,
+        values: np.ndarray,
+        *,
+        exact: bool = False,
+        progress: Callable[[int, int], None] | None = None,
     ) -> np.ndarray:
         """Run the network.
 
@@ -60,6 +64,10 @@ class Model:
         ----------
         values : ndarray of float32, shape (n, ...)
             In the input contract.
+        exact : bool
+            Fill the last micro-batch up with its last object.  A library chooses its kernels by the
+            size of a batch, and sums in another order then: an answer's last digits depend on how
+            many objects it was computed with, but not on which ones.
         progress : callable, optional
             Called with the number of objects done and the total.
 
@@ -73,19 +81,25 @@ class Model:
         parts = []
         with torch.inference_mode():
             for start in range(0, len(values), step):
-                chunk = torch.from_numpy(np.ascontiguousarray(values[start : start + step]))
-                parts.append(self.module(chunk.to(self.device)).float().cpu().numpy())
+                chunk = values[start : start + step]
+                n = len(chunk)
+                if exact and n < step:
+                    chunk = np.concatenate([chunk, np.repeat(chunk[-1:], step - n, axis=0)])
+                ready = torch.from_numpy(np.ascontiguousarray(chunk)).to(self.device)
+                parts.append(self.module(ready).float().cpu().numpy()[:, :n])
                 if progress:
                     progress(min(start + step, len(values)), len(values))
         return np.concatenate(parts, axis=1)
 
-    def predict(self, samples: Any) -> Predictions:
+    def predict(self, samples: Any, *, exact: bool = False) -> Predictions:
         """Answer for each object, in order.
 
         Parameters
         ----------
         samples : Cutouts or LightCurves
             In any unit; `prepare` brings them into the contract.
+        exact : bool
+            As for `logits`.
 
         Returns
         -------
@@ -93,23 +107,43 @@ class Model:
             Objects outside the input contract have an answer too, and say so in ``fit``.
         """
         prepared = self.prepare(samples)
-        columns, arrays = answer(
-            self.card, self.logits(prepared.samples.values), given=samples, prepared=prepared
-        )
-        return Predictions(
-            ids=samples.ids,
-            status=np.full(len(samples), OK),
-            columns=columns,
-            arrays=arrays,
-            ra=samples.ra,
-            dec=samples.dec,
-            meta={"model": self.card.id, "digest": self.digest},
-        )
+        logits = self.logits(prepared.samples.values, exact=exact)
+        return answered(self.card, self.digest, logits, given=samples, prepared=prepared)
 
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.module.parameters()).device
+
+
+def answered(
+    card: Card, digest: str, logits: np.ndarray, *, given: Any, prepared: Prepared
+) -> Predictions:
+    """Turn the logits of a network, wherever it ran, into predictions.
+
+    Parameters
+    ----------
+    card : Card
+        Of the model.
+    digest : str
+        Of its weights.
+    logits : ndarray of float32, shape (member, n, k)
+        Of the prepared objects.
+    given : Cutouts or LightCurves
+        As the archive gave them.
+    prepared : Prepared
+        As the network saw them.
+    """
+    columns, arrays = answer(card, logits, given=given, prepared=prepared)
+    return Predictions(
+        ids=given.ids,
+        status=np.full(len(given), OK),
+        columns=columns,
+        arrays=arrays,
+        ra=given.ra,
+        dec=given.dec,
+        meta={"model": card.id, "digest": digest},
+    )
 
 
 def load(name: str, digest: str | None = None) -> Model:

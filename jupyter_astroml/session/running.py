@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from jupyter_astroml.compute.replay import Comparison
     from jupyter_astroml.compute.run import Progress, Run
 
-ENGINES = ("auto", "here", "dask")
+ENGINES = ("auto", "here", "dask", "pool")
 
 
 def models() -> catalogue.Models:
@@ -53,22 +53,35 @@ def replay_model(name: str) -> Any:
     return again(name)
 
 
-def engines() -> Places:
-    """Return where models can run from here, the preferred place first; starts nothing."""
+def engines(model: str = "") -> Places:
+    """Return where models can run from here, the preferred place first; starts nothing.
+
+    Parameters
+    ----------
+    model : str, optional
+        A pool that does not offer it is not preferred.
+    """
     from jupyter_astroml.compute.places import places
 
-    return places()
+    return places(
+        pool=settings().pool,
+        model=model,
+        digest=catalogue.find(model).digest if model else "",
+    )
 
 
-def engine(name: str = "", *, workers: int = 0, cluster: Any = None) -> Engine:
+def engine(name: str = "", *, model: str = "", workers: int = 0, cluster: Any = None) -> Engine:
     """Return a place where models run.
 
     Parameters
     ----------
-    name : {"", "auto", "here", "dask"}
+    name : {"", "auto", "here", "dask", "pool"}
         Empty takes the engine of the settings.
-        ``"auto"`` is the cluster that Dask's configuration names, if it answers, and else this
-        process; ``"here"`` is this process; ``"dask"`` a Dask cluster.
+        ``"auto"`` is the hub's pool if it answers and offers the model, else the cluster that
+        Dask's configuration names, else this process; ``"here"`` is this process; ``"dask"`` a
+        Dask cluster; ``"pool"`` the service that shares a hub's workers between its users.
+    model : str, optional
+        What is to run, for ``"auto"``.
     workers : int
         Processes of a cluster of our own; 0 takes one for each core.
     cluster : str, Client or cluster, optional
@@ -91,8 +104,19 @@ def engine(name: str = "", *, workers: int = 0, cluster: Any = None) -> Engine:
     if cluster is not None:
         chosen, why = "dask", "a cluster was given"
     elif chosen == "auto":
-        best = engines().best
-        chosen, cluster, why = best.name, best.cluster or None, f"it is {best.note}"
+        best = engines(model).best
+        chosen, why = best.name, f"it is {best.note}"
+        cluster = best.address
+    if chosen == "pool":
+        from jupyter_astroml.compute.pool_engine import Pool
+
+        if not found.pool:
+            raise SettingsError(
+                "There is no pool here",
+                cause="the setting 'pool' is empty",
+                remedy="set ASTROML_POOL to its address, or use engine='here' or 'dask'",
+            )
+        return Pool(found.pool, ask=tasks.ask, why=why)
     if chosen == "dask":
         from jupyter_astroml.compute.dask_engine import Dask
 
@@ -121,6 +145,7 @@ def predict(
     run: Path | str | None = None,
     size: Any = None,
     block: int = 0,
+    exact: bool = False,
     progress: Callable[[Progress], Any] | bool = True,
     cancel: Callable[[], bool] | None = None,
     detach: bool = False,
@@ -146,6 +171,9 @@ def predict(
         the references say.
     block : int
         Objects in a block; 0 fits it to the time that a few objects take.
+    exact : bool
+        Answers whose bits depend on the object alone, not on the size of its block or on what else
+        runs in the pool: a little slower, and the same again on the same kind of machine.
     progress : callable or bool
         True shows a bar; a callable gets each `Progress`.
     cancel : callable, optional
@@ -170,13 +198,13 @@ def predict(
     RunError
         If the folder is taken, or the engine fails.
     """
-    job, data = _prepared(data, model=model, size=size)
+    job, data = _prepared(data, model=model, size=size, exact=exact)
     folder = Path(run) if run is not None else _new_folder(job.model)
     if detach:
         return _detached(
             folder, job, data, block=block, engine=engine, workers=workers, cluster=cluster
         )
-    place, owned = _engine(engine, workers=workers, cluster=cluster)
+    place, owned = _engine(engine, model=job.model, workers=workers, cluster=cluster)
     try:
         made = _created(folder, job, data, block=block, fitted=place, engine=place.name)
         return _drive(made, place, progress=progress, cancel=cancel)
@@ -228,10 +256,10 @@ def _detached(
         )
     name = "dask" if cluster else settings(engine=engine or None).engine
     if name == "auto":
-        best = engines().best
-        name, cluster = best.name, best.cluster or None
+        best = engines(job.model).best
+        name, cluster = best.name, best.address
     # Objects cost the same everywhere, and no cluster has to start twice.
-    fitted, _ = _engine("here", workers=0, cluster=None)
+    fitted, _ = _engine("here", model="", workers=0, cluster=None)
     made = _created(folder, job, data, block=block, fitted=fitted, engine=name)
     options = ["--engine", name, "--workers", str(workers)]
     start(made, arguments=(*options, *(["--cluster", cluster] if cluster else [])))
@@ -302,7 +330,7 @@ def replay(
 
     made = open_run(run)
     tolerance = catalogue.find(made.job.model).card.tolerance
-    place, owned = _engine(engine, workers=workers, cluster=cluster)
+    place, owned = _engine(engine, model=made.job.model, workers=workers, cluster=cluster)
     with ExitStack() as stack:
         if owned:
             stack.callback(place.close)
@@ -358,7 +386,9 @@ def estimate(data: Any, *, model: str, workers: int = 0, size: Any = None) -> Es
     return tried(tasks.perform, tasks.prepare, job, data, workers=workers)
 
 
-def _prepared(data: Any, *, model: str, size: Any) -> tuple[Job, References | Samples]:
+def _prepared(
+    data: Any, *, model: str, size: Any, exact: bool = False
+) -> tuple[Job, References | Samples]:
     """Return the job of a prediction and the data that it is for."""
     entry = catalogue.find(model)
     if not isinstance(data, References | Samples):
@@ -370,7 +400,8 @@ def _prepared(data: Any, *, model: str, size: Any) -> tuple[Job, References | Sa
             f"The model {model} takes {entry.card.kind}, and these are {data.kind}",
             remedy="choose a model for this kind of data: aml.models()",
         )
-    return Job(task="predict", model=entry.name, digest=entry.digest), data
+    options = {"exact": True} if exact else {}
+    return Job(task="predict", model=entry.name, digest=entry.digest, options=options), data
 
 
 def _sized(data: References | Samples, size: Any) -> References:
@@ -407,7 +438,7 @@ def resume(
         If there is no run, or another process drives it.
     """
     made = open_run(run)
-    place, owned = _engine(engine, workers=workers, cluster=cluster)
+    place, owned = _engine(engine, model=made.job.model, workers=workers, cluster=cluster)
     try:
         return _drive(made, place, progress=progress, cancel=cancel)
     finally:
@@ -439,10 +470,10 @@ def runs(folder: Path | str | None = None) -> list[Run]:
     return found(folder or settings().run_dir)
 
 
-def _engine(given: Engine | str, *, workers: int, cluster: Any) -> tuple[Engine, bool]:
+def _engine(given: Engine | str, *, model: str, workers: int, cluster: Any) -> tuple[Engine, bool]:
     """Return an engine, and whether it is ours to close."""
     if isinstance(given, str):
-        return engine(given, workers=workers, cluster=cluster), True
+        return engine(given, model=model, workers=workers, cluster=cluster), True
     return given, False
 
 
@@ -489,6 +520,6 @@ class _Bar:
 
     def _show(self, at: Progress) -> None:
         self._bar.n = at.done
-        if at.failed:
-            self._bar.set_postfix_str(f"{at.failed} failed", refresh=False)
+        told = [f"{at.failed} failed"] if at.failed else []
+        self._bar.set_postfix_str(", ".join([*told, at.note] if at.note else told), refresh=False)
         self._bar.refresh()

@@ -16,12 +16,13 @@ from typing import Any, Literal
 
 import click
 
+from jupyter_astroml.cli.pool import pool
 from jupyter_astroml.core.errors import AstroMLError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON for a program.")
 _ENGINE = click.option(
     "--engine",
-    type=click.Choice(["auto", "here", "dask"]),
+    type=click.Choice(["auto", "here", "dask", "pool"]),
     default=None,
     help="Where the model runs.",
 )
@@ -86,6 +87,9 @@ class _Family(click.Group):
 @click.version_option(package_name="jupyter_astroml")
 def main() -> None:
     """Query archives, run models, and inspect every prediction."""
+
+
+main.add_command(pool)
 
 
 @main.command()

@@ -1,0 +1,241 @@
+"""Speak to the hub's pool over HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import numpy as np
+import urllib3
+
+from jupyter_astroml.core.errors import AstroMLError, RunError
+from jupyter_astroml.core.jobs import Answer
+
+# A pool's own token first: on a hub both are there.
+TOKENS = ("ASTROML_POOL_TOKEN", "JUPYTERHUB_API_TOKEN")
+_CONNECT, _READ = 10.0, 90.0
+_LONGEST_WAIT = 20.0
+_LONGEST_PAUSE = 15.0
+_AWAY = (502, 503, 504)
+
+
+class PoolClient:
+    """One pool, as one user; may be used by several threads.
+
+    Parameters
+    ----------
+    url : str
+        Of the service, such as ``https://hub.example.org/services/pool``.
+    token : str
+        By default that of the environment: ``ASTROML_POOL_TOKEN``, ``JUPYTERHUB_API_TOKEN``.
+    connections : int
+        Kept open.
+    patience : float
+        Seconds for which a pool that is away is asked again; one that its hub restarts is back
+        after ten.
+
+    Raises
+    ------
+    RunError
+        Without a token.
+    """
+
+    def __init__(
+        self, url: str, *, token: str = "", connections: int = 8, patience: float = 120.0
+    ) -> None:
+        self.url = url.rstrip("/")
+        given = token or next((os.environ[name] for name in TOKENS if os.environ.get(name)), "")
+        if not given:
+            raise RunError(
+                f"There is no token for the pool at {self.url}",
+                cause=f"none of {', '.join(TOKENS)} is set",
+                remedy="work in a server of the hub, or export ASTROML_POOL_TOKEN",
+            )
+        self._patience = patience
+        self._headers = {"Authorization": f"token {given}"}
+        # A redirect could carry the token and the data elsewhere.
+        self._http = urllib3.PoolManager(
+            maxsize=connections,
+            block=True,
+            retries=False,
+            timeout=urllib3.Timeout(connect=min(patience, _CONNECT), read=min(patience, _READ)),
+        )
+
+    def __repr__(self) -> str:
+        return f"<pool {self.url}>"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.clear()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the JSON of a page such as ``models`` or ``me``."""
+        return _json(self._asked("GET", path))
+
+    def create(self, asked: Mapping[str, Any]) -> str:
+        """Make a job, and return its name; repeating a ``client_id`` returns the same job."""
+        body = json.dumps(asked).encode()
+        return str(_json(self._asked("POST", "jobs", body=body))["job"])
+
+    def send(
+        self,
+        job: str,
+        number: int,
+        values: np.ndarray,
+        *,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Send the values of a chunk; waits when the pool takes no more for the moment."""
+        body = np.ascontiguousarray(values, dtype="<f4").data.cast("B")
+        shape = urlencode({"shape": ",".join(map(str, values.shape))})
+        self._asked(
+            "PUT",
+            f"jobs/{job}/chunks/{number}?{shape}",
+            body=body,
+            headers={"X-SHA256": hashlib.sha256(body).hexdigest()},
+            stopped=stopped,
+        )
+
+    def fetch(
+        self,
+        job: str,
+        number: int,
+        *,
+        waiting: Callable[[Mapping[str, Any]], Any] = lambda _: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Answer:
+        """Wait for the answer of a chunk.
+
+        Parameters
+        ----------
+        job, number
+            As for `send`.
+        waiting : callable
+            Gets the state of the job while it is waited for.
+        stopped : callable
+            Asked before each new wait; when true, the waiting ends.
+
+        Raises
+        ------
+        RunError
+            If the chunk failed, or the waiting was stopped.
+        """
+        wait = 2.0
+        while not stopped():
+            path = f"jobs/{job}/chunks/{number}?wait={wait}"
+            reply = self._asked("GET", path, stopped=stopped)
+            if reply.status == 200:
+                return _answer(reply)
+            waiting(_json(reply))
+            wait = min(2 * wait, _LONGEST_WAIT)
+        raise _stopped()
+
+    def release(self, job: str, number: int) -> None:
+        """Forget a chunk: the pool keeps only so much for each user."""
+        self._asked("DELETE", f"jobs/{job}/chunks/{number}")
+
+    def delete(self, job: str) -> None:
+        """Cancel and forget a job."""
+        self._asked("DELETE", f"jobs/{job}")
+
+    def _asked(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> urllib3.BaseHTTPResponse:
+        """Ask until there is an answer: each request can be repeated without harm."""
+        begin, pause = time.monotonic(), 0.25
+        while True:
+            try:
+                reply = self._http.request(
+                    method,
+                    f"{self.url}/v1/{path}",
+                    body=body,
+                    headers={**self._headers, **(headers or {})},
+                    redirect=False,
+                )
+            except urllib3.exceptions.HTTPError as err:
+                if time.monotonic() - begin > self._patience:
+                    raise RunError(
+                        f"The pool at {self.url} does not answer",
+                        cause=str(err),
+                        remedy="what arrived is kept: resume the run later, or elsewhere",
+                    ) from err
+                reply = None
+            if reply is not None:
+                if reply.status < 300:
+                    return reply
+                away = reply.status in _AWAY
+                if not (away or reply.status == 429) or _told(reply).get("code") == "suspended":
+                    raise _error(reply, self.url)
+                # A full queue empties; a pool that is away may stay away.
+                if away and time.monotonic() - begin > self._patience:
+                    raise _error(reply, self.url)
+                pause = max(pause, _seconds(reply.headers.get("Retry-After", "")))
+            _sleep(min(pause, _LONGEST_PAUSE), stopped)
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        if stopped():
+            raise _stopped()
+        time.sleep(min(left, 0.2))
+
+
+def _stopped() -> RunError:
+    return RunError("The run was stopped", remedy="resume it")
+
+
+def _seconds(text: str) -> float:
+    return float(text) if text.isdigit() else 0.0
+
+
+def _told(reply: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    try:
+        found = json.loads(reply.data)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _json(reply: urllib3.BaseHTTPResponse) -> dict[str, Any]:
+    found = _told(reply)
+    if not found:
+        raise RunError(
+            "The pool's answer is no JSON object",
+            remedy="check that the address of the pool is right (setting 'pool')",
+        )
+    return found
+
+
+def _error(reply: urllib3.BaseHTTPResponse, url: str) -> AstroMLError:
+    told = _told(reply)
+    return RunError(
+        str(told.get("what") or f"The pool at {url} answered {reply.status}"),
+        cause=str(told.get("cause") or ""),
+        remedy=str(told.get("remedy") or "check the address of the pool (setting 'pool')"),
+    )
+
+
+def _answer(reply: urllib3.BaseHTTPResponse) -> Answer:
+    try:
+        shape = tuple(int(n) for n in json.loads(reply.headers["X-Pool-Outputs"])["shape"])
+        count = int(np.prod(shape))
+        outputs = np.frombuffer(reply.data, "<f4", count=count).reshape(shape)
+        status = np.frombuffer(reply.data, "u1", offset=4 * count)
+    except (KeyError, TypeError, ValueError) as err:
+        raise RunError("The pool's answer cannot be read", cause=str(err)) from err
+    if len(status) != len(outputs):
+        raise RunError("The pool's answer cannot be read", cause="its length is wrong")
+    return Answer(outputs, status)

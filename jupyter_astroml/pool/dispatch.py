@@ -1,0 +1,471 @@
+"""From a request to its answer: units go to workers in fair order, and no fault loses one.
+
+Dask promises little for actors, so what follows a fault is decided here.
+
+- A worker dies: the batch that it was at is blamed, those behind it are not.
+  Blame of the first death is a suspicion (the answer of a finished batch may have been lost with
+  the worker); the batch is tried again with nothing else on its worker.
+  A second death is proof, and the objects are tried one by one.
+- A worker does not come to an end with a batch: it is ended, and the batch treated as above.
+- A device has not enough memory: the batch is halved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from jupyter_astroml.core.jobs import (
+    CRASHED,
+    DEADLINE,
+    DONE,
+    MODEL_ERROR,
+    NOT_FINITE,
+    Answer,
+)
+from jupyter_astroml.pool.costs import Costs
+from jupyter_astroml.pool.errors import PoolError
+from jupyter_astroml.pool.fair import FairQueue
+from jupyter_astroml.pool.runner import Computed
+from jupyter_astroml.pool.strikes import Strikes
+from jupyter_astroml.pool.work import Kind, Request, Unit
+from jupyter_astroml.pool.workers import Cluster
+
+log = logging.getLogger(__name__)
+
+_LOOK_SECONDS = 0.05
+# A unit that is expected to take long gets so many times its expectation.
+_PATIENCE = 20
+# The first unit on a worker waits for torch and for the weights.
+_FIRST_PATIENCE = 60.0
+_UNIT_OBJECTS = 1024
+# Objects of a request on which the model fails, until the rest is not tried.
+_MOST_FAILURES = 16
+
+
+@dataclass(eq=False)
+class _Batch:
+    """Units that are computed together."""
+
+    units: list[Unit]
+    alone: bool = False
+    due: float = float("inf")
+
+    @property
+    def kind(self) -> Kind:
+        return self.units[0].kind
+
+    @property
+    def seconds(self) -> float:
+        return sum(unit.seconds for unit in self.units)
+
+    @property
+    def values(self) -> np.ndarray:
+        if len(self.units) == 1:
+            # A memory map would be sent as the file that it comes from.
+            return np.array(self.units[0].values, dtype=np.float32)
+        return np.concatenate([unit.values for unit in self.units]).astype(np.float32, copy=False)
+
+
+@dataclass(eq=False)
+class Slot:
+    """A worker, its actor, and the batches that were given to it, the first one being computed.
+
+    Attributes
+    ----------
+    address : str
+    device : str
+    batches, objects : int
+        Done so far.
+    busy : float
+        Seconds of computing.
+    memory : mapping of str to int
+        Bytes of the ``process`` and of its ``device``, after its last batch.
+    """
+
+    address: str
+    actor: Any
+    device: str
+    batches: int = 0
+    objects: int = 0
+    busy: float = 0.0
+    alive: bool = True
+    hung: bool = False
+    memory: Mapping[str, int] = field(default_factory=dict)
+    _line: deque[_Batch] = field(default_factory=deque)
+
+    @property
+    def computing(self) -> bool:
+        """Whether the worker has something to do."""
+        return bool(self._line)
+
+    @property
+    def alone(self) -> bool:
+        """Whether a suspect is tried here, with nothing beside it."""
+        return bool(self._line) and self._line[0].alone
+
+
+@dataclass
+class Counts:
+    """What happened since the start."""
+
+    units: int = 0
+    objects: int = 0
+    batches: int = 0
+    workers_lost: int = 0
+    retried: int = 0
+    innocent: int = 0
+    isolated: int = 0
+    halved: int = 0
+    suspended: int = 0
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+
+
+class Dispatcher:
+    """Take requests, give answers.
+
+    Parameters
+    ----------
+    cluster : Cluster
+    unit_seconds, deadline : float
+    depth, merge : int
+        As in `jupyter_astroml.pool.policy.Policy`.
+    share : callable
+        ``share(user)``: worker time relative to others.
+    strikes : Strikes
+        Counts the crashes of each user.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        unit_seconds: float = 0.1,
+        depth: int = 2,
+        merge: int = 256,
+        deadline: float = 30.0,
+        share: Callable[[str], float] = lambda _: 1.0,
+        strikes: Strikes | None = None,
+    ) -> None:
+        self.costs = Costs()
+        self.counts = Counts()
+        self.slots: dict[str, Slot] = {}
+        self.strikes = strikes or Strikes()
+        self._cluster = cluster
+        self._unit_seconds = unit_seconds
+        self._depth = depth
+        self._merge = merge
+        self._deadline = deadline
+        self._queue: FairQueue[Unit] = FairQueue(quantum=unit_seconds / 2, share=share)
+        self._suspects: deque[list[Unit]] = deque()
+        self._dead: set[str] = set()
+        self._coming: set[str] = set()
+        self._most_workers = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._names = count()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start the cluster, and return when a worker is ready."""
+        await self._cluster.start()
+        self._later(self._look_after())
+        while not self.slots:
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """Stop at once; what was not answered stays so."""
+        self._closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._cluster.close()
+
+    def submit(self, user: str, kind: Kind, values: np.ndarray) -> Request:
+        """Add a request; its ``answer`` is a future.
+
+        Raises
+        ------
+        PoolError
+            If the user's inputs crashed too many workers of late.
+        """
+        self.strikes.check(user)
+        request = Request(
+            user,
+            kind,
+            values,
+            costs=self.costs,
+            unit_seconds=self._unit_seconds,
+            unit_objects=max(_UNIT_OBJECTS, self._merge),
+        )
+        first = request.unit()
+        if first is None:
+            request.answer.set_result(
+                Answer(np.empty((0, 0), np.float32), np.empty(0, dtype=np.uint8))
+            )
+            return request
+        self._queue.put(first)
+        request.answer.add_done_callback(lambda _: self._forget(request))
+        self._pump()
+        return request
+
+    def seconds_until(self, user: str) -> float:
+        """Return about how long it takes until all that the user waits for is done."""
+        own = sum(u.seconds_in_all for u in self._queue if u.user == user and not u.request.over)
+        flying = sum(b.seconds for slot in self.slots.values() for b in slot._line)
+        return (own + self._queue.ahead(user) + flying) / max(1, len(self.slots))
+
+    @property
+    def waiting(self) -> dict[str, float]:
+        """Seconds of work that each user waits for."""
+        found: dict[str, float] = {}
+        for unit in self._queue:
+            found[unit.user] = found.get(unit.user, 0.0) + unit.seconds_in_all
+        return found
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is queued or computed."""
+        flying = any(slot._line for slot in self.slots.values())
+        return not (flying or len(self._queue) or self._suspects)
+
+    # Workers ----------------------------------------------------------------------------------
+
+    async def _look_after(self) -> None:
+        """Meet workers that come, forget those that went, end those that hang."""
+        while True:
+            try:
+                now = await self._cluster.addresses()
+            except (OSError, TimeoutError):
+                # The scheduler is away; its workers' connections tell whether they are, too.
+                now = set(self.slots)
+            for address in [a for a in self.slots if a not in now]:
+                self._lose(self.slots[address])
+            # The scheduler lists a dead worker for a moment; an actor for it would never come.
+            self._dead &= now
+            for address in now - set(self.slots) - self._dead - self._coming:
+                self._coming.add(address)
+                self._later(self._meet(address))
+            for slot in list(self.slots.values()):
+                if slot._line and time.monotonic() > slot._line[0].due:
+                    slot.hung = True
+                    self._lose(slot)
+                    self._later(self._cluster.restart(slot.address))
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _meet(self, address: str) -> None:
+        try:
+            actor, told = await self._cluster.actor(address)
+        except (OSError, TimeoutError, RuntimeError, ValueError) as err:
+            log.warning("no actor on %s: %r", address, err)
+            await asyncio.sleep(1)
+        else:
+            self.slots[address] = Slot(address, actor, told["device"])
+            self._most_workers = max(self._most_workers, len(self.slots))
+            self._pump()
+        finally:
+            self._coming.discard(address)
+
+    def _lose(self, slot: Slot) -> None:
+        """Take a worker off the list, and decide what becomes of its batches."""
+        if not slot.alive:
+            return
+        slot.alive = False
+        self._dead.add(slot.address)
+        self.slots.pop(slot.address, None)
+        self.counts.workers_lost += 1
+        line, slot._line = list(slot._line), deque()
+        for batch in reversed(line[1:]):
+            self.counts.innocent += len(batch.units)
+            self._again(batch)
+        if line:
+            self._blame(line[0], hung=slot.hung)
+        self._pump()
+
+    # Turns ------------------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Give every worker that has room the next batch, the emptiest ones first."""
+        for depth in range(self._depth):
+            for slot in list(self.slots.values()):
+                if slot.alive and len(slot._line) == depth and not slot.alone:
+                    batch = self._suspect(depth) or self._next()
+                    if batch is not None:
+                        self._send(slot, batch)
+
+    def _next(self) -> _Batch | None:
+        while units := self._queue.take(objects=self._merge, seconds=self._unit_seconds):
+            wanted = [unit for unit in units if not unit.request.over]
+            if wanted:
+                return _Batch(wanted)
+        return None
+
+    def _suspect(self, depth: int) -> _Batch | None:
+        """Return a suspect for an empty worker, unless it is the last that others can use."""
+        if depth or not self._suspects:
+            return None
+        free = sum(not slot.alone for slot in self.slots.values())
+        if free < 2 and self._most_workers > 1:
+            return None
+        while self._suspects:
+            units = [unit for unit in self._suspects.popleft() if not unit.request.over]
+            if units:
+                return _Batch(units, alone=True)
+        return None
+
+    def _send(self, slot: Slot, batch: _Batch) -> None:
+        slot._line.append(batch)
+        if len(slot._line) == 1:
+            self._set_due(slot)
+        self._later(self._compute(slot, batch))
+
+    def _set_due(self, slot: Slot) -> None:
+        """Start the clock of the batch that is computed now."""
+        if slot._line:
+            batch = slot._line[0]
+            least = self._deadline if self.costs.known(batch.kind) else _FIRST_PATIENCE
+            batch.due = time.monotonic() + max(least, _PATIENCE * batch.seconds)
+
+    async def _compute(self, slot: Slot, batch: _Batch) -> None:
+        kind = batch.kind
+        try:
+            found = await slot.actor.compute(
+                kind.model, kind.digest, kind.operation, batch.values, exact=kind.exact
+            )
+        except asyncio.CancelledError:
+            raise
+        except Exception as err:  # noqa: BLE001 - an actor never raises: its worker has ended
+            log.info("worker %s is lost: %r", slot.address, err)
+            self._lose(slot)
+            return
+        if batch not in slot._line:
+            # The worker was given up, and its batches tried elsewhere.
+            return
+        slot._line.remove(batch)
+        self._set_due(slot)
+        self._settle(slot, batch, Computed(*found))
+        self._pump()
+
+    # Outcomes ---------------------------------------------------------------------------------
+
+    def _settle(self, slot: Slot, batch: _Batch, found: Computed) -> None:
+        kind = batch.kind
+        if found.outcome == "done" and found.outputs is not None and found.finite is not None:
+            self._count(slot, batch, found.seconds, found.memory)
+            start = 0
+            for unit in batch.units:
+                rows = slice(start, start + len(unit))
+                start += len(unit)
+                status = np.where(found.finite[rows], DONE, NOT_FINITE).astype(np.uint8)
+                unit.keep(found.outputs[rows], status)
+        elif found.outcome == "memory":
+            self._halve(batch, found.text)
+        elif found.outcome == "refused":
+            for unit in batch.units:
+                unit.request.fail(
+                    PoolError(503, "model", f"The pool cannot use {kind.model}", cause=found.text)
+                )
+        else:
+            self._failed(batch, found.text)
+
+    def _count(self, slot: Slot, batch: _Batch, seconds: float, memory: Mapping[str, int]) -> None:
+        objects = sum(len(unit) for unit in batch.units)
+        self.costs.learn(batch.kind, objects=objects, seconds=seconds)
+        slot.batches += 1
+        slot.objects += objects
+        slot.busy += seconds
+        slot.memory = memory
+        self.counts.batches += 1
+        self.counts.units += len(batch.units)
+        self.counts.objects += objects
+        for unit in batch.units:
+            took = seconds * len(unit) / objects
+            self._queue.charge(unit.user, took - unit.seconds)
+            key = (unit.user, batch.kind.model)
+            self.counts.seconds[key] = self.counts.seconds.get(key, 0.0) + took
+
+    def _failed(self, batch: _Batch, text: str) -> None:
+        """Find the objects that the model fails on; the others get their answers."""
+        for unit in self._smaller(batch):
+            if len(unit) > 1 and unit.request.failures < _MOST_FAILURES:
+                self._queue.put(unit, first=True)
+                continue
+            log.info("%s failed on %d objects: %s", unit.kind.model, len(unit), text)
+            unit.request.failures += 1
+            unit.give_up(MODEL_ERROR)
+
+    def _halve(self, batch: _Batch, text: str) -> None:
+        self.counts.halved += 1
+        for unit in self._smaller(batch):
+            if len(batch.units) == 1 and len(batch.units[0]) == 1:
+                log.warning("one object of %s needs more memory: %s", unit.kind.model, text)
+                unit.give_up(MODEL_ERROR)
+            else:
+                self._queue.put(unit, first=True)
+
+    def _smaller(self, batch: _Batch) -> list[Unit]:
+        """Take a batch apart: its units, or the halves of the only one."""
+        units = batch.units
+        if len(units) == 1 and len(units[0]) > 1:
+            units = units[0].halves()
+        for unit in units:
+            unit.apart = True
+        return units
+
+    def _again(self, batch: _Batch) -> None:
+        """Try innocent units again, in their turn."""
+        if batch.alone:
+            self._suspects.appendleft(batch.units)
+            return
+        for unit in reversed(batch.units):
+            self._queue.put(unit, first=True)
+
+    def _blame(self, batch: _Batch, *, hung: bool) -> None:
+        """Decide what becomes of the units that a worker died with."""
+        for unit in batch.units:
+            if unit.request.over:
+                continue
+            unit.deaths += 1
+            if unit.deaths == 1 or len(batch.units) > 1:
+                self.counts.retried += 1
+                self._suspects.append([unit])
+                continue
+            if self.strikes.add(unit.user):
+                self._suspend(unit)
+            elif len(unit) == 1:
+                unit.give_up(DEADLINE if hung else CRASHED)
+            else:
+                self.counts.isolated += 1
+                self._suspects.extend([part] for part in unit.objects())
+
+    def _suspend(self, unit: Unit) -> None:
+        """Refuse all that a user waits for, whose inputs crash one worker after the other."""
+        self.counts.suspended += 1
+        err = self.strikes.error(unit.user)
+        waiting = [unit, *self._queue.drop(lambda u: u.user == unit.user)]
+        waiting += [u for units in self._suspects for u in units if u.user == unit.user]
+        for one in waiting:
+            one.request.fail(err)
+
+    def _forget(self, request: Request) -> None:
+        """Take what nobody waits for out of the queue."""
+        if request.answer.cancelled() or request.answer.exception() is not None:
+            self._queue.drop(lambda unit: unit.request is request)
+            self._pump()
+
+    def _later(self, work: Any) -> None:
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None and not self._closing:
+            log.error("the pool's dispatcher failed", exc_info=task.exception())

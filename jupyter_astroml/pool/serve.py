@@ -1,0 +1,208 @@
+"""Start the pool, keep it in order, and stop it without losing work."""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import ipaddress
+import logging
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from jupyter_astroml.core.errors import MissingExtraError, SettingsError
+from jupyter_astroml.pool.policy import Policy
+
+log = logging.getLogger(__name__)
+
+DEFAULT_PORT = 8790
+TOKEN = "ASTROML_POOL_TOKEN"  # noqa: S105 - a name
+_TIDY_SECONDS = 60.0
+# A hub gives its services some seconds to end.
+_DRAIN_SECONDS = 20.0
+# What a worker needs of the environment.  Everything else, tokens above all, stays away from it.
+_KEPT = (
+    "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "VIRTUAL_ENV", "CONDA_PREFIX",
+    "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
+)  # fmt: skip
+_KEPT_BEGINNINGS = ("LANG", "LC_", "PYTHON", "OMP_", "MKL_", "CUDA", "NVIDIA_", "DASK_", "XDG_")
+_SETTINGS = ("ASTROML_MODEL_PATH", "ASTROML_CACHE_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the pool listens.
+
+    Attributes
+    ----------
+    host, port
+    prefix : str
+        Path under which it is published.
+    """
+
+    host: str
+    port: int
+    prefix: str = "/"
+
+    @property
+    def url(self) -> str:
+        """Address on this machine."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"http://{host}:{self.port}{self.prefix}"
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        with suppress(ValueError):
+            return ipaddress.ip_address(self.host).is_loopback
+        return self.host == "localhost"
+
+
+def place(host: str, port: int) -> Place:
+    """Return where to listen: where a hub says, and else where the caller says."""
+    told = os.environ.get("JUPYTERHUB_SERVICE_URL")
+    if not told:
+        return Place(host or "127.0.0.1", port or DEFAULT_PORT)
+    parts = urlsplit(told)
+    prefix = os.environ.get("JUPYTERHUB_SERVICE_PREFIX", "/")
+    return Place(parts.hostname or "127.0.0.1", parts.port or DEFAULT_PORT, prefix)
+
+
+def serve(policy: Policy, where: Place, *, tell: Callable[[str], Any]) -> None:
+    """Run the pool until it is told to stop.
+
+    Parameters
+    ----------
+    policy : Policy
+        What the administrator decided.
+    where : Place
+        Where to listen.
+    tell : callable
+        Gets lines for whoever started it.
+
+    Raises
+    ------
+    SettingsError
+        If users could not be told apart.
+    ModelError
+        If the models are not those of the policy.
+    MissingExtraError
+        Without the libraries of the extra ``pool``.
+    """
+    try:
+        import uvicorn
+    except ImportError as err:
+        raise MissingExtraError(
+            "The pool needs more libraries",
+            cause=str(err),
+            remedy="pip install 'jupyter_astroml[pool]'",
+        ) from err
+    app = _application(policy, where, tell)
+    config = uvicorn.Config(
+        app,
+        host=where.host,
+        port=where.port,
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=5,
+        limit_concurrency=2000,
+        server_header=False,
+    )
+    uvicorn.Server(config).run()
+
+
+def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> Any:
+    from jupyter_astroml.pool.dispatch import Dispatcher
+    from jupyter_astroml.pool.jobs import Jobs
+    from jupyter_astroml.pool.journal import Journal
+    from jupyter_astroml.pool.metrics import Metrics
+    from jupyter_astroml.pool.offers import Offers
+    from jupyter_astroml.pool.service import Service
+    from jupyter_astroml.pool.strikes import Strikes
+    from jupyter_astroml.pool.workers import Cluster
+
+    offers = Offers(policy.models)
+    authenticator = _authenticator(policy, where, tell)
+    _scrub_environment()
+    dispatcher = Dispatcher(
+        Cluster(policy.workers),
+        unit_seconds=policy.unit_seconds,
+        depth=policy.depth,
+        merge=policy.merge,
+        deadline=policy.deadline,
+        share=lambda user: jobs.share(user),
+        strikes=Strikes(policy.limits.crashes),
+    )
+    journal = Journal(policy.spool)
+    jobs = Jobs(journal, dispatcher, offers, policy)
+    service = Service(
+        jobs,
+        authenticator=authenticator,
+        policy=policy,
+        metrics=Metrics(dispatcher, journal),
+        prefix=where.prefix,
+    )
+
+    @asynccontextmanager
+    async def alive(_app: Any) -> AsyncIterator[None]:
+        await dispatcher.start()
+        found = jobs.recover()
+        if found:
+            tell(f"{found} chunks of the last time go on")
+        tell(f"the pool is ready at {where.url}: {', '.join(offers)}")
+        tidying = asyncio.ensure_future(_tidy(jobs))
+        try:
+            yield
+        finally:
+            tidying.cancel()
+            await _drain(jobs, dispatcher)
+            await dispatcher.close()
+            journal.close()
+
+    return service.app(lifespan=alive)
+
+
+async def _drain(jobs: Any, dispatcher: Any) -> None:
+    """Finish what is in work; what is left is in the journal."""
+    jobs.draining = True
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while not dispatcher.idle:
+                await asyncio.sleep(0.05)
+
+
+async def _tidy(jobs: Any) -> None:
+    while True:
+        await asyncio.sleep(_TIDY_SECONDS)
+        jobs.expire()
+
+
+def _authenticator(policy: Policy, where: Place, tell: Callable[[str], Any]) -> Any:
+    from jupyter_astroml.pool.auth import Hub, OpenId, Secret
+
+    if policy.oidc is not None:
+        return OpenId(policy.oidc)
+    if os.environ.get("JUPYTERHUB_API_TOKEN"):
+        return Hub()
+    if not where.loopback:
+        raise SettingsError(
+            f"Nobody would check who asks the pool at {where.url}",
+            remedy="start it from a JupyterHub, give 'oidc' in the policy, or listen on 127.0.0.1",
+        )
+    secret = os.environ.get(TOKEN)
+    if not secret:
+        secret = secrets.token_urlsafe(24)
+        tell(f"export {TOKEN}={secret}")
+    return Secret(secret, name=getpass.getuser())
+
+
+def _scrub_environment() -> None:
+    """Take out of the environment what workers must not see; this process has read it."""
+    for name in list(os.environ):
+        if not (name in (*_KEPT, *_SETTINGS) or name.startswith(_KEPT_BEGINNINGS)):
+            del os.environ[name]

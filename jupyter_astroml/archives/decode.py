@@ -10,21 +10,19 @@ import math
 import re
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from jupyter_astroml.archives.onsky import on_sky
+from jupyter_astroml.archives import plain
+from jupyter_astroml.archives.onsky import OnSky, on_sky, shared
 from jupyter_astroml.archives.spectrum import Spectrum, is_spectral, of_fits, of_votable
 from jupyter_astroml.core.errors import AstroMLError, DataError
 from jupyter_astroml.core.units import named
-
-if TYPE_CHECKING:
-    from astropy.wcs import WCS
 
 # Values of one object: a cutout, not a survey.
 MAX_VALUES = 64 * 2**20
@@ -43,6 +41,8 @@ _BAD_TESS = 0b101_0000_1011_1111
 # "BJD - 2457000, days" is how TESS and Kepler write the unit of their times.
 _COUNTED = re.compile(r"^B?JD\s*-\s*([0-9.]+)\s*,\s*days?$", re.IGNORECASE)
 MJD_ZERO = 2400000.5
+# Numbers by BITPIX (FITS 4.0 section 4.4.1.1).
+_TYPES = {8: "u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 # Parts of a FITS file that are looked at: those of a mosaic camera, and some.
 _MAX_HDUS = 200
 
@@ -58,21 +58,15 @@ class Image:
         Empty when the file does not say.
     flux_unit : str
         ``"picture"`` for display values in 0..1; empty when the file does not say.
-    pixel_scale : float, arcsec per pixel
-        NaN without a WCS.
-    wcs : astropy.wcs.WCS or None
-        Celestial; None where the file has none.
-    header : str
-        The same as the text of a FITS header, empty without one.
+    sky : OnSky
+        Where it is, as far as the file says.
     simulated : bool
     """
 
     values: np.ndarray
     bands: tuple[str, ...]
     flux_unit: str
-    pixel_scale: float
-    wcs: WCS | None
-    header: str
+    sky: OnSky
     simulated: bool
 
     def window(self, rows: slice, columns: slice) -> Image:
@@ -88,10 +82,7 @@ class Image:
         seen = self.values[:, max(rows.start, 0) : rows.stop, max(columns.start, 0) : columns.stop]
         down, right = max(-rows.start, 0), max(-columns.start, 0)
         values[:, down : down + seen.shape[1], right : right + seen.shape[2]] = seen
-        if self.wcs is None:
-            return replace(self, values=values)
-        wcs = _moved(self.wcs, x=columns.start, y=rows.start)
-        return replace(self, values=values, wcs=wcs, header=wcs.to_header_string())
+        return replace(self, values=values, sky=self.sky.moved(x=columns.start, y=rows.start))
 
     def centred(self, ra: float, dec: float, *, size_arcsec: float) -> Image:
         """Cut the image so that an object stands in the middle.
@@ -119,11 +110,11 @@ class Image:
         DataError
             If the object is not in the image.
         """
-        if self.wcs is None:
+        if self.sky.like is None:
             return self
-        side = round(size_arcsec / self.pixel_scale)
+        side = round(size_arcsec / self.sky.scale)
         height, width = self.values.shape[1:]
-        x, y = _pixel(self.wcs, ra, dec)
+        x, y = self.sky.find(ra, dec)
         if not (-0.5 <= x < width - 0.5 and -0.5 <= y < height - 0.5):
             raise DataError(OFF_IMAGE)
         off = max(abs(x - (width - 1) / 2), abs(y - (height - 1) / 2))
@@ -224,14 +215,17 @@ def _picture(body: bytes) -> Image:
         values=np.ascontiguousarray(values[:, ::-1]),
         bands=("grey",) if grey else ("R", "G", "B"),
         flux_unit="picture",
-        pixel_scale=float("nan"),
-        wcs=None,
-        header="",
+        sky=OnSky(),
         simulated=False,
     )
 
 
 def _fits(body: bytes) -> Image | Series | Spectrum:
+    return _plain(body) or _any(body)
+
+
+def _any(body: bytes) -> Image | Series | Spectrum:
+    """Return the first thing in a file that can be used, as astropy reads it."""
     from astropy.io import fits
 
     with fits.open(io.BytesIO(body), memmap=False, lazy_load_hdus=True) as hdus:
@@ -243,6 +237,45 @@ def _fits(body: bytes) -> Image | Series | Spectrum:
             if _is_image(hdu):
                 return _image(hdu, hdus[0].header, body)
     raise DataError("The FITS file holds no image, light curve or spectrum")
+
+
+def _plain(body: bytes) -> Image | None:
+    """Return the image of a plain file, of whose header only what is its own is read anew."""
+    like, found = None, plain.header(body)
+    # Whatever is wrong with the header, the way of all other files tells it better.
+    with suppress(Exception):
+        like = _like(found.shared) if found else None
+    if found is None or like is None:
+        return None
+    image, dtype, shape = like
+    size = math.prod(shape)
+    if len(body) - found.size < size * dtype.itemsize:
+        return None
+    values = np.frombuffer(body, dtype, size, found.size).reshape(shape)
+    sky = replace(image.sky, pixel=found.pixel, shape=(shape[-1], shape[-2]))
+    return replace(image, values=_planes(values), sky=sky)
+
+
+@lru_cache(maxsize=64)
+def _like(cards: bytes) -> tuple[Image, np.dtype, tuple[int, ...]] | None:
+    """Return an image without values, and their type and shape, as astropy reads a header.
+
+    None for what is not as plain as it seems.
+    """
+    from astropy.io import fits
+
+    sky = shared(cards)
+    if sky is None:
+        return None
+    # Not opened as a file, which would be one without its data.
+    (hdu,) = fits.HDUList.fromstring(plain.closed(cards))
+    header, dtype = hdu.header, _TYPES.get(hdu.header["BITPIX"])
+    if header["SIMPLE"] is not True or not _is_image(hdu) or is_spectral(hdu):
+        return None
+    odd = any(key in header for key in ("BSCALE", "BZERO", "BLANK", "GROUPS"))
+    if odd or dtype is None or not 0 < math.prod(hdu.shape) <= MAX_VALUES:
+        return None
+    return _about(header, header, sky), np.dtype(dtype), tuple(hdu.shape)
 
 
 def _is_image(hdu: Any) -> bool:
@@ -257,51 +290,28 @@ def _is_series(hdu: Any) -> bool:
 
 
 def _image(hdu: Any, primary: Any, body: bytes) -> Image:
-    header = hdu.header
     # A lying header costs memory before it costs an error: look at the sizes first.
     if int(np.prod([int(n) for n in hdu.shape])) > MAX_VALUES:
         raise DataError(f"An image of shape {hdu.shape} is too large for one object")
-    values = np.asarray(hdu.data, dtype=np.float32)
-    values = values[None] if values.ndim == 2 else values
-    sky = on_sky(hdu, body)
+    values = _planes(hdu.data)
+    return replace(_about(hdu.header, primary, on_sky(hdu, body)), values=values)
+
+
+def _planes(data: np.ndarray) -> np.ndarray:
+    values = np.asarray(data, dtype=np.float32)
+    return values[None] if values.ndim == 2 else values
+
+
+def _about(header: Any, primary: Any, sky: OnSky) -> Image:
+    """Return what headers say of an image, without its values."""
     named = str(_either(header, primary, "BANDS") or _either(header, primary, "FILTER") or "")
     return Image(
-        values=values,
+        values=np.empty((0, 0, 0), dtype=np.float32),
         bands=tuple(named.replace(" ", "").split(",")) if named else (),
         flux_unit=str(_either(header, primary, "BUNIT") or ""),
-        pixel_scale=sky.scale,
-        wcs=sky.wcs,
-        header=sky.header,
+        sky=sky,
         simulated=bool(_either(header, primary, "SIMULATD")),
     )
-
-
-def _moved(wcs: WCS, *, x: int, y: int) -> WCS:
-    """Return the WCS of an image that begins at a pixel, which may lie before the first."""
-    from astropy.wcs import Sip
-
-    moved = wcs.deepcopy()
-    moved.wcs.crpix = wcs.wcs.crpix - np.array([x, y])
-    if wcs.sip is not None:
-        moved.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, moved.wcs.crpix)
-    return moved
-
-
-def _pixel(wcs: WCS, ra: float, dec: float) -> tuple[float, float]:
-    """Return the pixel (x, y) of an ICRS position; NaN for what the projection cannot show."""
-    from astropy import units as u
-    from astropy.coordinates import SkyCoord
-    from astropy.wcs import NoConvergence
-
-    try:
-        if wcs.wcs.radesys == "ICRS" and wcs.wcs.ctype[0].startswith("RA--"):
-            # A position in the frame of the image needs no SkyCoord, which takes a millisecond.
-            x, y = wcs.all_world2pix(ra, dec, 0)
-        else:
-            x, y = wcs.world_to_pixel(SkyCoord(ra, dec, unit=u.deg, frame="icrs"))
-    except NoConvergence:
-        return float("nan"), float("nan")
-    return float(x), float(y)
 
 
 def _series(hdu: Any, primary: Any) -> Series:

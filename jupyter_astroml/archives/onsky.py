@@ -7,21 +7,21 @@ and cutouts of one field differ in their reference pixel alone.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from jupyter_astroml.archives.plain import LONGEST, OWN
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
     from astropy.wcs import WCS
 
-# What differs from one cutout of a field to the next, and what is for people.
-_OWN = (b"CRPIX1  ", b"CRPIX2  ", b"NAXIS1  ", b"NAXIS2  ", b"HISTORY ", b"COMMENT ")
-_PIXEL = ("CRPIX1  ", "CRPIX2  ")
+# Cutouts of a field may have many sizes.
+_SIZES = (b"NAXIS1  ", b"NAXIS2  ")
+_PIXEL = ("CRPIX1", "CRPIX2")
 _CARD = 80
-# Headers of more bytes are not remembered.
-_LONGEST = 64 * 2880
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,17 +30,82 @@ class OnSky:
 
     Attributes
     ----------
-    wcs : WCS or None
-        Celestial coordinates, if it has any.
+    like : WCS or None
+        Celestial coordinates but for the reference pixel, if the image has any.
     scale : float
         Arcsec per pixel; NaN if unknown.
-    header : str
-        FITS header text of `wcs`, or empty.
+    text : str
+        FITS header text of `like`, or empty.
+    pixel : tuple of float
+        Reference pixel (x, y), from 1 as in FITS.
+    shape : tuple of int or None
+        Width and height, where they are not those of `like`.
     """
 
-    wcs: WCS | None = None
+    like: WCS | None = None
     scale: float = float("nan")
-    header: str = ""
+    text: str = ""
+    pixel: tuple[float, float] = (0.0, 0.0)
+    shape: tuple[int, int] | None = None
+
+    @cached_property
+    def wcs(self) -> WCS | None:
+        """Celestial coordinates, if the image has any."""
+        from astropy.wcs import Sip
+
+        if self.like is None:
+            return None
+        wcs = self.like.deepcopy()
+        wcs.wcs.crpix = self.pixel
+        if wcs.sip is not None:
+            wcs.sip = Sip(wcs.sip.a, wcs.sip.b, wcs.sip.ap, wcs.sip.bp, wcs.wcs.crpix)
+        if self.shape:
+            wcs.pixel_shape = self.shape
+        return wcs
+
+    @property
+    def header(self) -> str:
+        """The same as the text of a FITS header, or empty."""
+        if self.like is None or self.pixel == tuple(self.like.wcs.crpix):
+            return self.text
+        cards = [self.text[at : at + _CARD] for at in range(0, len(self.text), _CARD)]
+        places = [i for name in _PIXEL for i, c in enumerate(cards) if c.startswith(f"{name}  =")]
+        if len(places) != len(_PIXEL) or self.wcs is None:
+            return self.wcs.to_header_string() if self.wcs else ""
+        for place, name, value in zip(places, _PIXEL, self.pixel, strict=True):
+            cards[place] = _card(name, value)
+        return "".join(cards)
+
+    def moved(self, *, x: int, y: int) -> OnSky:
+        """Return where an image is that begins at a pixel, which may lie before the first."""
+        return replace(self, pixel=(self.pixel[0] - x, self.pixel[1] - y))
+
+    def find(self, ra: float, dec: float) -> tuple[float, float]:
+        """Return the pixel (x, y) of a position, from 0; NaN for what cannot be shown.
+
+        Parameters
+        ----------
+        ra, dec : float
+            Degrees, ICRS.
+        """
+        from astropy import units as u
+        from astropy.coordinates import SkyCoord
+        from astropy.wcs import NoConvergence
+
+        wcs = self.like
+        if wcs is None:
+            return float("nan"), float("nan")
+        try:
+            if wcs.wcs.radesys == "ICRS" and wcs.wcs.ctype[0].startswith("RA--"):
+                # In the frame of the image no SkyCoord is needed, which takes a millisecond.
+                x, y = wcs.all_world2pix(ra, dec, 0)
+            else:
+                x, y = wcs.world_to_pixel(SkyCoord(ra, dec, unit=u.deg, frame="icrs"))
+        except NoConvergence:
+            return float("nan"), float("nan")
+        # Pixels count from the reference pixel, those of distortions (SIP) too.
+        off = self.pixel - wcs.wcs.crpix
+        return float(x + off[0]), float(y + off[1])
 
 
 def on_sky(hdu: Any, body: bytes) -> OnSky:
@@ -56,14 +121,14 @@ def on_sky(hdu: Any, body: bytes) -> OnSky:
     header = hdu.header
     # Of a compressed image the file has another header than astropy shows.
     cards = _cards(hdu, body) if type(hdu).__name__ in ("PrimaryHDU", "ImageHDU") else b""
-    pixel = (header.get("CRPIX1"), header.get("CRPIX2"))
-    if not 0 < len(cards) <= _LONGEST or not all(isinstance(p, float | int) for p in pixel):
+    pixel = tuple(header.get(name) for name in _PIXEL)
+    if not 0 < len(cards) <= LONGEST or not all(isinstance(p, float | int) for p in pixel):
         return _found(header)
     each = (cards[at : at + _CARD] for at in range(0, len(cards), _CARD))
-    shared = _shared(b"".join(card for card in each if not card.startswith(_OWN)))
-    if shared is None:
+    found = shared(b"".join(card for card in each if not card.startswith(OWN)))
+    if found is None:
         return _found(header)
-    return _at(shared, pixel, shape=(header["NAXIS1"], header["NAXIS2"]))
+    return replace(found, pixel=pixel, shape=(header["NAXIS1"], header["NAXIS2"]))
 
 
 def _cards(hdu: Any, body: bytes) -> bytes:
@@ -71,36 +136,41 @@ def _cards(hdu: Any, body: bytes) -> bytes:
     return body[about["hdrLoc"] : about["datLoc"]] if about else b""
 
 
+def shared(cards: bytes) -> OnSky | None:
+    """Return what the cutouts of a field share; None where the reference pixel is not all.
+
+    Parameters
+    ----------
+    cards : bytes
+        Header of a cutout, without its reference pixel (CRPIX1, CRPIX2) and what is for people.
+    """
+    each = (cards[at : at + _CARD] for at in range(0, len(cards), _CARD))
+    return _shared(b"".join(card for card in each if not card.startswith(_SIZES)))
+
+
 @lru_cache(maxsize=64)
 def _shared(cards: bytes) -> OnSky | None:
-    """Return what the cutouts of a field share; None where the reference pixel is not all."""
     from astropy.io.fits import Header
 
     header = Header.fromstring(cards)
     # Coordinates of 0 would be left out of the text.
     header["CRPIX1"], header["CRPIX2"] = 1.0, 1.0
     found = _found(header)
-    wcs = found.wcs
+    wcs = found.like
     if wcs is None or wcs.naxis != 2 or (wcs.wcs.lng, wcs.wcs.lat) != (0, 1):
         return None
     tables = (wcs.sip, wcs.cpdis1, wcs.cpdis2, wcs.det2im1, wcs.det2im2)
     return found if all(each is None for each in tables) else None
 
 
-def _at(shared: OnSky, pixel: tuple[float, float], *, shape: tuple[int, int]) -> OnSky:
-    """Return the coordinates with the reference pixel of one cutout."""
+def _card(name: str, value: float) -> str:
+    text = str(float(value))
+    # astropy, which shortens and rewrites long numbers, needs fifty microseconds for a card.
+    if len(text) <= 20 and "e" not in text:
+        return f"{name:8}= {text:>20}".ljust(_CARD)
     from astropy.io.fits import Card
 
-    if shared.wcs is None:
-        return shared
-    wcs = shared.wcs.deepcopy()
-    wcs.wcs.crpix = pixel
-    wcs.pixel_shape = shape
-    text = shared.header
-    for name, value in zip(_PIXEL, pixel, strict=True):
-        at = next(i for i in range(0, len(text), _CARD) if text.startswith(name, i))
-        text = f"{text[:at]}{Card(name.strip(), float(value))}{text[at + _CARD :]}"
-    return replace(shared, wcs=wcs, header=text)
+    return str(Card(name, value))
 
 
 def _found(header: Header) -> OnSky:
@@ -112,4 +182,6 @@ def _found(header: Header) -> OnSky:
         return OnSky()
     wcs = wcs.celestial
     scale = float(np.mean(proj_plane_pixel_scales(wcs))) * 3600
-    return OnSky(wcs, scale, wcs.to_header_string()) if 0 < scale < np.inf else OnSky()
+    if not 0 < scale < np.inf:
+        return OnSky()
+    return OnSky(wcs, scale, wcs.to_header_string(), tuple(wcs.wcs.crpix.tolist()))

@@ -138,7 +138,7 @@ def _cutouts(images: Sequence[Any], references: References) -> Cutouts:
     height = max(i.values.shape[1] for i in images)
     width = max(i.values.shape[2] for i in images)
     padded = [_padded(i, height, width) for i in images]
-    scales = np.array([i.pixel_scale for i in images])
+    scales = np.array([i.sky.scale for i in images])
     return Cutouts(
         ids=references.ids,
         values=np.stack([i.values for i in padded]),
@@ -147,7 +147,7 @@ def _cutouts(images: Sequence[Any], references: References) -> Cutouts:
         dec=references.dec,
         pixel_scale=np.where(np.isfinite(scales), scales, references.pixel_scale),
         flux_unit=references.flux_unit or first.flux_unit,
-        wcs=np.array([i.header for i in padded], dtype=object),
+        wcs=np.array([i.sky.header for i in padded], dtype=object),
         simulated=any(i.simulated for i in images),
         meta=references.meta,
     )

@@ -33,7 +33,7 @@ def test_a_cube_keeps_its_planes_bands_unit_and_scale():
     assert isinstance(found, Image)
     np.testing.assert_array_equal(found.values, cube)
     assert (found.bands, found.flux_unit, found.simulated) == (("g", "r", "i"), "nanomaggy", True)
-    assert found.pixel_scale == pytest.approx(0.396)
+    assert found.sky.scale == pytest.approx(0.396)
 
 
 def test_a_compressed_image_in_an_extension_is_found():

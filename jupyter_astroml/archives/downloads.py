@@ -9,12 +9,14 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import NamedTuple
 
 import requests
-from requests.exceptions import InvalidURL
+from requests.exceptions import InvalidURL, TooManyRedirects
 from urllib3.exceptions import HTTPError
 
+from jupyter_astroml.archives.get import Answer, get
 from jupyter_astroml.archives.hosts import UnreachableError
 from jupyter_astroml.archives.http import BUSY, TRIES, Session, pause
 from jupyter_astroml.archives.kept import LARGE, Known, Part, validators
@@ -94,7 +96,7 @@ def download(session: Session, url: str, *, tried: Callable[[int], None] | None 
             if last:
                 raise ArchiveError(err.what, cause=err.cause) from err
             time.sleep(pause(attempt, err.after))
-        except InvalidURL as err:
+        except (InvalidURL, TooManyRedirects) as err:
             raise ArchiveError(f"Refused to fetch {url[:80]!r}", cause=str(err)) from err
         except (requests.RequestException, HTTPError) as err:
             if last:
@@ -117,59 +119,59 @@ def _asked(session: Session, url: str, found: tuple[Known, bytes] | None) -> Dow
             headers = found[0].unless_changed()
         with (
             session.hosts.asking(url) as answered,
-            session.get(url, stream=True, headers=headers) as answer,
+            get(session, url, headers=headers) as answer,
         ):
             answered()
-            if answer.status_code == 304 and found:
+            if answer.status == 304 and found:
                 known, body = found
                 return Download(body, known.media, known.sha256, kept=True)
-            if answer.status_code == 416 and part:
+            if answer.status == 416 and part:
                 part.drop()
                 raise requests.ConnectionError("the file is shorter than the part that is here")
             _refuse(answer, login=session.bounds.login)
-            body = _body(session, url, answer, part)
+            known_now = validators(answer.headers)
+            body = _body(session, url, answer, part, known_now)
             media = answer.headers.get("Content-Type", "")
             sha256 = hashlib.sha256(body).hexdigest()
-            known_now = validators(answer.headers, sha256=sha256)
             if session.kept and known_now:
-                session.kept.keep(url, known_now, body)
+                session.kept.keep(url, replace(known_now, sha256=sha256), body)
             return Download(body, media, sha256)
 
 
-def _refuse(answer: requests.Response, *, login: Login | None) -> None:
+def _refuse(answer: Answer, *, login: Login | None) -> None:
     """Raise what an answer that is no success means."""
-    if answer.ok and answer.status_code != 304:
+    if answer.status < 400 and answer.status != 304:
         return
-    what = f"The archive answered {answer.status_code} {answer.reason}"
-    if answer.status_code in BUSY:
+    what = f"The archive answered {answer.status} {answer.reason}"
+    if answer.status in BUSY:
         after = answer.headers.get("Retry-After", "")
         raise _BusyError(what, cause=_excerpt(answer, login=login), after=after)
     raise ArchiveError(what, cause=_excerpt(answer, login=login))
 
 
-def _body(session: Session, url: str, answer: requests.Response, part: Part | None) -> bytes:
+def _body(
+    session: Session, url: str, answer: Answer, part: Part | None, known: Known | None
+) -> bytes:
     """Read the body, and keep a large one on disk as it arrives."""
-    if part is not None or session.kept is None or not _large(answer):
-        return _read(answer, part)
+    if part is not None or session.kept is None or not _large(answer, known):
+        return _read(answer, part, known)
     with session.kept.part(url) as begun:
-        return _read(answer, begun)
+        return _read(answer, begun, known)
 
 
-def _large(answer: requests.Response) -> bool:
+def _large(answer: Answer, known: Known | None) -> bool:
     """Tell whether it is worth keeping a part: it must be possible to ask for the rest."""
-    known = validators(answer.headers)
     length = answer.headers.get("Content-Length", "")
     plain = "Content-Encoding" not in answer.headers
     return bool(known and known.exact and plain and length.isdigit() and int(length) >= LARGE)
 
 
-def _read(answer: requests.Response, part: Part | None) -> bytes:
+def _read(answer: Answer, part: Part | None, known: Known | None) -> bytes:
     """Return the whole body, of which a part may be here; checked against length and digest."""
     before = b""
-    known = validators(answer.headers)
-    if part is None and answer.status_code == 206:
+    if part is None and answer.status == 206:
         raise requests.ConnectionError("the archive sent a part of what it was asked for")
-    if part is not None and answer.status_code == 206:
+    if part is not None and answer.status == 206:
         before = part.resume()
         begin = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         if begin is None or int(begin[1]) != len(before):
@@ -178,7 +180,7 @@ def _read(answer: requests.Response, part: Part | None) -> bytes:
     elif part is not None:
         part.begin(known)
     pieces = [before]
-    for piece in answer.iter_content(_PIECE):
+    for piece in answer.body.stream(_PIECE):
         pieces.append(piece)
         if part is not None:
             part.write(piece)
@@ -199,14 +201,14 @@ def _check_length(headers: Mapping[str, str], size: int, before: int) -> None:
         )
 
 
-def _check_digest(answer: requests.Response, body: bytes) -> None:
+def _check_digest(answer: Answer, body: bytes) -> None:
     """Compare a body with the digest that stands in the headers, if there is one of it all."""
     headers = answer.headers
     if "Content-Encoding" in headers:
         return
     # RFC 9530 sections 2 and 3, RFC 3230; those of the content alone are of a part in a 206.
     told = [headers.get("Repr-Digest", ""), headers.get("Digest", "")]
-    if answer.status_code != 206:
+    if answer.status != 206:
         md5 = headers.get("Content-MD5", "")
         told += [headers.get("Content-Digest", ""), f"md5={md5}" if md5 else ""]
     for name, value in re.findall(r"([\w-]+)=:?([\w+/]+=*):?", ",".join(told)):
@@ -224,10 +226,10 @@ def _same(found: str, told: str) -> bool:
     return found in (told.lower(), plain.hex(), plain.decode("latin-1").lower())
 
 
-def _excerpt(answer: requests.Response, *, login: Login | None) -> str:
+def _excerpt(answer: Answer, *, login: Login | None) -> str:
     """Return the first words of an error document, without its markup, if it can be read."""
     try:
-        text = answer.raw.read(2000, decode_content=True).decode("utf-8", "replace")
+        text = answer.body.read(2000, decode_content=True).decode("utf-8", "replace")
     except (HTTPError, OSError, ArchiveError):
         return ""
     text = login.hide(text) if login else text

@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.exceptions import InvalidURL
+from urllib3 import Timeout
+from urllib3.response import BaseHTTPResponse
 
 from jupyter_astroml.archives.connections import POOLS
 from jupyter_astroml.archives.hosts import Hosts
@@ -183,11 +185,44 @@ class Bounds(HTTPAdapter):
             err.request = request
             raise
         answer.request = request
-        answer.raw = _Body(answer.raw, end=end, limit=self.limit)
+        answer.raw = Body(answer.raw, end=end, limit=self.limit)
         return answer
 
+    def ask(
+        self,
+        request: requests.PreparedRequest,
+        *,
+        patience: tuple[float, float],
+        verify: Any,
+        cert: Any,
+        proxies: Any,
+        stream: bool = True,
+    ) -> tuple[BaseHTTPResponse, Body]:
+        """Send a GET as `send` does, and return what urllib3 returns, whose body is bounded.
 
-class _Body:
+        Raises
+        ------
+        urllib3.exceptions.HTTPError, ValueError
+            As they come: see `jupyter_astroml.archives.get`.
+        """
+        end = time.monotonic() + self.seconds
+        made, options = signed(request, self.login, {"verify": verify, "cert": cert})
+        pool: Any = self.get_connection_with_tls_context(made, proxies=proxies, **options)
+        self.cert_verify(pool, made.url, **options)
+        raw = pool.urlopen(
+            "GET",
+            self.request_url(made, proxies),
+            headers=made.headers,
+            retries=False,
+            redirect=False,
+            assert_same_host=False,
+            preload_content=False,
+            timeout=Timeout(*patience),
+        )
+        return raw, Body(raw, end=end, limit=self.limit)
+
+
+class Body:
     """The body of an answer, which ends in an error when it takes too long or grows too large.
 
     It has what requests and pyvo use of urllib3's response; the rest is passed on.

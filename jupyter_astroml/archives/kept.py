@@ -256,6 +256,8 @@ def _settled(headers: Mapping[str, str]) -> str:
     one (RFC 9110 section 8.8.2.2).
     """
     modified = headers.get("Last-Modified", "")
+    if not modified:
+        return ""
     try:
         age = parsedate_to_datetime(headers.get("Date", "")) - parsedate_to_datetime(modified)
     except (ValueError, TypeError):

@@ -35,14 +35,13 @@ class Careful(BaseHTTPRequestHandler):
             server.asked.append((self.path, dict(self.headers)))
             server.busy += 1
             server.busiest = max(server.busiest, server.busy)
-        try:
-            self.answer(server)
-        finally:
-            with server.lock:
-                server.busy -= 1
+        time.sleep(server.pause)
+        with server.lock:
+            # Before it answers: a client that has its file may ask for the next at once.
+            server.busy -= 1
+        self.answer(server)
 
     def answer(self, server):
-        time.sleep(server.pause)
         if server.dead:
             return
         if server.drip:

@@ -238,6 +238,10 @@ class Files(Endpoint):
         if product.kind in ("npy", "text"):
             name = f"{PurePosixPath(name).stem}.fits"
         self.set_header("Content-Disposition", f"inline; filename*=UTF-8''{quote(name)}")
+        if not self.service.token:
+            # Tornado tells an ETag of the body and answers 304 to whoever has it (RFC 9111 section
+            # 5.2.2.4); what asks for a token is kept by nobody.
+            self.set_header("Cache-Control", "private, no-cache")
         self.finish(body)
 
     head = get

@@ -12,6 +12,7 @@ from jupyter_astroml.core.errors import SettingsError
 from jupyter_astroml.embedded import serve
 
 TOKEN = "a-secret.token_of+this/test=="
+FIELD = "ivo://astroml.demo/sky?field-00"
 QUERY = {"LANG": "ADQL", "QUERY": "SELECT TOP 2 id, access_url FROM demo.stars"}
 
 
@@ -66,7 +67,7 @@ def get(archive, path: str, authorization: str | None = None, **params) -> reque
     ],
 )
 def test_every_request_for_data_without_the_token_is_challenged(locked, path, authorization):
-    answer = get(locked, path, authorization, ID="ivo://astroml.demo/sky?field-00", **QUERY)
+    answer = get(locked, path, authorization, ID=FIELD, **QUERY)
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"].startswith("Bearer ")
     assert 'value="ERROR"' in answer.text
@@ -127,6 +128,12 @@ def test_pyvo_with_the_token_works_in_all_ways_and_its_links_do_not_hold_it(lock
         assert session.get(link, timeout=10).status_code == 200
     assert requests.get(link, timeout=10).status_code == 401
     assert not any(TOKEN in document for document in documents)
+
+
+def test_what_asks_for_a_token_is_not_to_be_kept(locked):
+    for path in ("/files", "/tap/sync"):
+        answer = get(locked, path, f"Bearer {TOKEN}", ID=FIELD, **QUERY)
+        assert (answer.status_code, answer.headers["Cache-Control"]) == (200, "no-store")
 
 
 def test_the_token_is_in_no_list_of_processes_and_no_file(locked):

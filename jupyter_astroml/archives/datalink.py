@@ -35,12 +35,15 @@ class Links:
         Why the archive has no links for this dataset.
     takes : frozenset of str
         Parameters that the SODA service declares, in capitals.
+    size : int
+        Bytes of the file, as the document tells; 0 where it does not.
     """
 
     this: str = ""
     cut: str = ""
     error: str = ""
     takes: frozenset[str] = frozenset()
+    size: int = 0
 
 
 def is_datalink(media_type: str) -> bool:
@@ -170,7 +173,14 @@ def _read(body: bytes, url: str) -> dict[str, Links]:
     for row in parsed.table():
         link = {
             name: _text(row[name])
-            for name in ("ID", "access_url", "service_def", "error_message", "semantics")
+            for name in (
+                "ID",
+                "access_url",
+                "service_def",
+                "error_message",
+                "semantics",
+                "content_length",
+            )
             if name in row.colnames
         }
         dataset = link.get("ID", "")
@@ -184,7 +194,9 @@ def _read(body: bytes, url: str) -> dict[str, Links]:
             takes = frozenset(key.upper() for key in service if key.isalpha())
             found[dataset] = replace(old, cut=cut, takes=takes)
         elif link.get("semantics") == "#this" and link.get("access_url"):
-            found[dataset] = replace(old, this=_absolute(url, link["access_url"]))
+            told = link.get("content_length", "")
+            size = int(told) if told.isdecimal() and len(told) < 19 else 0
+            found[dataset] = replace(old, this=_absolute(url, link["access_url"]), size=size)
         else:
             found.setdefault(dataset, old)
     return found

@@ -43,6 +43,8 @@ class Download(NamedTuple):
         Whether it was here already, and the archive said that it has not changed.
     tries : int
         Requests that were sent.
+    packed : bool
+        Whether it was compressed on the way, where its length was another.
     """
 
     body: bytes
@@ -50,6 +52,7 @@ class Download(NamedTuple):
     sha256: str
     kept: bool = False
     tries: int = 1
+    packed: bool = False
 
 
 class _BusyError(ArchiveError):
@@ -135,7 +138,7 @@ def _asked(session: Session, url: str, found: tuple[Known, bytes] | None) -> Dow
             sha256 = hashlib.sha256(body).hexdigest()
             if session.kept and known_now:
                 session.kept.keep(url, replace(known_now, sha256=sha256), body)
-            return Download(body, media, sha256)
+            return Download(body, media, sha256, packed="Content-Encoding" in answer.headers)
 
 
 def _refuse(answer: Answer, *, login: Login | None) -> None:

@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 
 from jupyter_astroml.archives.datalink import Links, follow, is_datalink
 from jupyter_astroml.archives.decode import OFF_IMAGE, Image, Series, decode
-from jupyter_astroml.archives.downloads import download
+from jupyter_astroml.archives.downloads import Download, download
 from jupyter_astroml.archives.hosts import PARALLEL, hosts
 from jupyter_astroml.archives.http import Session
 from jupyter_astroml.archives.kept import kept
@@ -122,11 +122,14 @@ class _Place:
         Why there is no URL.
     cut : frozenset of str
         Parameters that a SODA service there is asked to cut by.
+    size : int
+        Bytes that the archive announces; 0 where it does not.
     """
 
     url: str
     reason: str = ""
     cut: frozenset[str] = frozenset()
+    size: int = 0
 
 
 def _places(
@@ -154,7 +157,7 @@ def _place(references: References, i: int, links: Links) -> _Place:
     if links.cut and part:
         return _Place(f"{links.cut}&{urlencode(part)}", cut=frozenset(part))
     if links.this:
-        return _Place(links.this)
+        return _Place(links.this, size=links.size)
     return _Place("", links.error or "the archive names no file for it")
 
 
@@ -176,6 +179,7 @@ def _get(
         came = download(session, place.url, tried=tried)
         entry = replace(entry, bytes=len(came.body), sha256=came.sha256, kept=came.kept)
         if came.body:
+            _check_size(came, place.size)
             found = trimmed(decode(came.body), references, i, done=place.cut)
         else:
             # SODA 1.0 section 4.1: a cutout without a pixel is no error, it is no content.
@@ -183,3 +187,17 @@ def _get(
     except AstroMLError as err:
         found = str(err)
     return found, replace(entry, tries=tries, seconds=time.monotonic() - begin)
+
+
+def _check_size(came: Download, announced: int) -> None:
+    """Compare what came with the ``content_length`` of its link (DataLink 1.1 section 3.2.7).
+
+    Many archives know the size from ObsCore, in kilobytes of 1000 or 1024 bytes: what is off by
+    less than that is no other file.
+    """
+    off = abs(len(came.body) - announced)
+    if announced and not came.packed and off > max(1024, announced // 32):
+        raise DataError(
+            f"The archive announced a file of {announced} bytes and sent {len(came.body)}",
+            remedy="ask the archive which of the two is right",
+        )

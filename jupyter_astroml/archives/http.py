@@ -9,7 +9,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -285,8 +287,12 @@ def pause(attempt: int, asked: str | None) -> float:
     attempt : int
         Number of this try, from 0.
     asked : str, optional
-        The archive's ``Retry-After`` (RFC 9110 section 10.2.3).
+        The archive's ``Retry-After``: seconds, or a date of HTTP (RFC 9110 section 10.2.3).
     """
-    if asked and asked.isdigit():
+    if asked and asked.isascii() and asked.isdigit():
         return min(float(asked), MAX_PAUSE)
+    # A date without a zone, or none at all, is no date of HTTP.
+    with suppress(ValueError, TypeError):
+        left = (parsedate_to_datetime(asked or "") - datetime.now(UTC)).total_seconds()
+        return min(max(left, 0.0), MAX_PAUSE)
     return min(0.2 * 2**attempt, MAX_PAUSE) * (0.5 + random.random())  # noqa: S311 - jitter

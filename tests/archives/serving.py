@@ -44,17 +44,22 @@ def serving():
         made.shutdown()
 
 
-def links(*rows, soda="", takes=()):
+def links(*rows, soda="", takes=(), size=""):
     """Return a DataLink document with rows of ID, access_url, service_def and error_message.
 
-    `soda` is the address of a service that cuts, `takes` the parameters that it declares.
+    `soda` is the address of a service that cuts, `takes` the parameters that it declares, `size`
+    the content_length of all rows.
     """
-    fields = "".join(
-        f'<FIELD name="{name}" datatype="char" arraysize="*"/>'
-        for name in ("ID", "access_url", "service_def", "error_message", "semantics")
+    fields = (
+        "".join(
+            f'<FIELD name="{name}" datatype="char" arraysize="*"/>'
+            for name in ("ID", "access_url", "service_def", "error_message", "semantics")
+        )
+        + '<FIELD name="content_length" datatype="long" unit="byte"/>'
     )
     cells = "".join(
-        f"<TR>{''.join(f'<TD>{cell}</TD>' for cell in row)}<TD>#this</TD></TR>" for row in rows
+        f"<TR>{''.join(f'<TD>{cell}</TD>' for cell in row)}<TD>#this</TD><TD>{size}</TD></TR>"
+        for row in rows
     )
     inputs = "".join(
         f'<PARAM name="{name}" datatype="double" arraysize="2" value=""/>' for name in takes

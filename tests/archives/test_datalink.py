@@ -47,6 +47,19 @@ def test_one_dataset_may_be_written_in_two_ways(server):
     assert failures == {}
 
 
+# A file of 8640 bytes: as it is, in kilobytes of both kinds, not said, and said wrongly.
+@pytest.mark.parametrize("size", [8640, 8000, 9000, 8 * 1024, 9 * 1024, "", -1, 86400, 864, 1])
+def test_a_file_is_about_as_long_as_its_link_says(server, size):
+    file = image(np.ones((8, 8)))
+    assert len(file) == 8640
+    urls = put(server, links=links(("a", f"{server.url}/a", "", ""), size=size), a=file)
+    _, failures = fetch(references([f"{urls[0]}?ID=a"], formats=DATALINK))
+    if size in (86400, 864, 1):
+        assert f"announced a file of {size} bytes and sent 8640" in failures["o0"]
+    else:
+        assert failures == {}
+
+
 @pytest.mark.parametrize(
     "batch",
     [

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -101,6 +102,20 @@ def test_an_answer_that_will_not_change_is_not_asked_for_again(server, session):
     with pytest.raises(ArchiveError, match=r"404.*No such observation"):
         download(session, f"{server.url}/gone")
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("zone", ["GMT", "+0000"])
+def test_an_archive_may_say_when_to_come_back_as_a_date(zone):
+    def on(days):
+        return (datetime.now(UTC) + timedelta(days=days)).strftime(f"%a, %d %b %Y %H:%M:%S {zone}")
+
+    assert http.pause(0, on(-1)) == 0.0
+    assert http.pause(0, on(1)) == http.MAX_PAUSE
+
+
+@pytest.mark.parametrize("asked", ["soon", "²", "-1", "", None, "Mon, 99 Foo 2026", "1.5"])
+def test_what_is_no_time_to_come_back_is_not_waited_for(asked):
+    assert 0.0 < http.pause(0, asked) < 1.0
 
 
 def test_a_body_that_broke_off_is_fetched_again(server, session):

@@ -21,14 +21,15 @@ import numpy as np
 from jupyter_astroml.archives import plain
 from jupyter_astroml.archives.onsky import OnSky, on_sky, shared
 from jupyter_astroml.archives.spectrum import Spectrum, is_spectral, of_fits, of_votable
+from jupyter_astroml.archives.unpack import unpacked
 from jupyter_astroml.core.errors import AstroMLError, DataError
 from jupyter_astroml.core.units import named
 
 # Values of one object: a cutout, not a survey.
 MAX_VALUES = 64 * 2**20
 OFF_IMAGE = "the position lies outside the image"
-# FITS files (and their gzipped form) begin with these bytes.
-_FITS, _GZIP = b"SIMPLE  =", b"\x1f\x8b"
+# FITS files begin with these bytes.
+_FITS = b"SIMPLE  ="
 # XML, perhaps after a byte order mark, is a VOTable: the Spectrum model has one as its own form.
 _XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|VOTABLE)")
 _FLUX = ("FLUX", "PDCSAP_FLUX", "SAP_FLUX")
@@ -161,12 +162,7 @@ def decode(body: bytes) -> Image | Series | Spectrum:
     DataError
         If the bytes are no FITS, picture or VOTable, are damaged, or are too large.
     """
-    if body.startswith(_GZIP):
-        raise DataError(
-            "A gzipped file came",
-            cause="its size is unknown before it is unpacked",
-            remedy="ask the archive for plain or tile-compressed FITS",
-        )
+    body = unpacked(body)
     from astropy.utils.exceptions import AstropyWarning
 
     quiet = np.errstate(over="ignore", invalid="ignore")

@@ -15,7 +15,7 @@ SECONDS, MEGABYTES = 1.0, 300
 READ_ALL_THE_SAME = {"rows of another table"}
 
 READ = """
-import gzip, io, json, resource, struct, sys, time
+import bz2, gzip, io, json, resource, struct, sys, time
 import numpy as np
 import astropy.io.votable, astropy.io.fits, astropy.table, astropy.wcs
 from jupyter_astroml.archives import decode, votables
@@ -105,6 +105,9 @@ FILES = {
     "many extensions": lambda: FIRST + header("XTENSION= 'IMAGE   '", card("BITPIX", 8),
         card("NAXIS", 0), card("PCOUNT", 0), card("GCOUNT", 1), "END") * 20_000,
     "packed": lambda: gzip.compress(FIRST + bytes(200 << 20)),
+    "packed in the other way": lambda: bz2.compress(FIRST + bytes(200 << 20)),
+    "packed in many parts": lambda: gzip.compress(bytes(1 << 20)) * 200,
+    "packed twice": lambda: gzip.compress(gzip.compress(FIRST + bytes(200 << 20))),
     "a picture": picture,
 }
 

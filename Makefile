@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 STAMP := $(VENV)/installed
 FRONT := $(shell find labextension -path labextension/node_modules -prune -o -path labextension/lib -prune -o -type f -print 2>/dev/null)
 
-.PHONY: help install demo test lint types front-test unit notebooks ui bench clean
+.PHONY: help install demo test lint types front-test unit hub notebooks ui bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -29,7 +29,7 @@ $(STAMP): pyproject.toml constraints.txt labextension/package.json
 demo: install ## The main job, in JupyterLab (HEADLESS=1: without a browser, writes demo/report.html)
 	$(BIN)/jupyter-astroml demo $(if $(HEADLESS),--headless)
 
-test: install lint types front-test unit ui ## Everything
+test: install lint types front-test unit hub ui ## Everything
 	@echo "all tests passed"
 
 lint: install
@@ -44,7 +44,10 @@ front-test: install
 	cd labextension && jlpm install --immutable && jlpm lint:check && jlpm test
 
 unit: install
-	$(BIN)/pytest tests --ignore tests/ui
+	$(BIN)/pytest tests --ignore tests/ui --ignore tests/hub
+
+hub: install
+	$(BIN)/pytest tests/hub
 
 ui: install
 	$(BIN)/pytest tests/ui

@@ -15,6 +15,8 @@ from jupyter_astroml.pool.policy import Oidc
 
 # How long a revoked token still works; the Hub's own default is five minutes.
 _CACHE_SECONDS = 30
+# How services are told from users, as in the policy's list of administrators.
+_SERVICE = "service:"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _HEADER = re.compile(r"(?:token|bearer) ([!-~]{8,8192})", re.IGNORECASE)
 # Signatures with a public key only: with a shared secret, whoever checks could also sign.
@@ -77,6 +79,8 @@ class Hub:
         except ImportError as err:
             raise _missing(err) from err
         self._hub = HubAuth(cache_max_age=_CACHE_SECONDS)
+        # It reads the environment when it needs something, and by then nothing is left there.
+        self._hub.trait_values()
 
     async def user(self, token: str) -> User:
         """Ask the hub; an answer is remembered for half a minute."""
@@ -90,6 +94,7 @@ class Hub:
                 "hub",
                 "Your token cannot be checked now",
                 cause="the hub does not answer",
+                remedy="ask again in a moment",
                 retry_after=5,
             ) from err
         if found is None:
@@ -102,12 +107,22 @@ class Hub:
                 "scope",
                 "Your token is not for the pool",
                 cause=f"it lacks the scope {wanted}",
-                remedy="ask the hub's administrator to add it to the role 'user' and to "
-                "Spawner.server_token_scopes, then restart your server",
+                remedy="ask the hub's administrator to add it to the role 'user' in "
+                "c.JupyterHub.load_roles and to c.Spawner.server_token_scopes, as "
+                "docs/pool/pool_config.py does; then restart your server",
             )
         name = str(found["name"])
         if found.get("kind") == "service":
-            name = f"service:{name}"
+            name = f"{_SERVICE}{name}"
+        elif name.startswith(_SERVICE):
+            # Where users choose their names, one could take that of a service in 'admins'.
+            raise PoolError(
+                403,
+                "name",
+                "Your name is one that only a service can have",
+                cause=f"it begins with {_SERVICE}",
+                remedy="ask the hub's administrator for another one",
+            )
         return User(name, tuple(found.get("groups") or ()))
 
 

@@ -1,0 +1,49 @@
+"""The pool of jupyter_astroml as a service of a JupyterHub (5 or later).
+
+Copy it beside the hub's configuration, and write in that: load_subconfig("pool_config.py").
+"""
+
+import os
+import sys
+
+# This hub's own values, which a systemd unit or a container may give.
+POLICY = os.environ.get("POOL_POLICY", "/etc/jupyterhub/pool.yaml")
+# Where the service listens: a port of the loopback, which the hub's proxy speaks to.
+LISTENS = os.environ.get("POOL_LISTENS", "http://127.0.0.1:8790")
+# The pool as the servers of the users reach it: the hub's address, and /services/pool.
+REACHED = os.environ.get("POOL_REACHED", "http://127.0.0.1:8000/services/pool")
+# An account of this machine for the pool, which owns its spool and can read no user's files.
+# Empty: that of the hub.
+ACCOUNT = os.environ.get("POOL_ACCOUNT", "")
+SCOPE = "access:services!service=pool"
+
+c = get_config()  # noqa: F821 - JupyterHub gives it
+
+service = {
+    "name": "pool",
+    "url": LISTENS,
+    "command": [
+        *(sys.executable, "-m", "jupyter_astroml", "pool", "serve"),
+        *("--policy", POLICY),
+    ],
+    # Where the models of this site are, and how many threads each worker's torch takes.
+    "environment": {
+        name: os.environ[name]
+        for name in ("ASTROML_MODEL_PATH", "OMP_NUM_THREADS")
+        if name in os.environ
+    },
+    # It has no page for people.
+    "display": False,
+}
+if ACCOUNT:
+    service["user"] = ACCOUNT
+c.JupyterHub.services.append(service)
+
+# Every user may speak to the pool.  A hub that gives the role 'user' more adds SCOPE to that list.
+c.JupyterHub.load_roles.append({"name": "user", "scopes": ["self", SCOPE]})
+
+# The token in each user's server may do so, too: without the last line a notebook gets 403.
+c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", SCOPE]
+
+# What makes `engine="pool"` work, and the preferred one, in every notebook.
+c.Spawner.environment.update({"ASTROML_POOL": REACHED})

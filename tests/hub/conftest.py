@@ -1,0 +1,71 @@
+"""One hub for all tests of this folder: proxy, three users, an administrator, the pool."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hubs import Hub, proxy_command
+
+from jupyter_astroml.compute.pool_client import PoolClient
+
+
+@pytest.fixture(scope="session")
+def sky(request):
+    """Cache folder with the demo sky, kept between runs: to draw it takes as long as all tests."""
+    from jupyter_astroml.embedded import demo_sky
+
+    cache = Path(request.config.cache.mkdir("demo_sky"))
+    demo_sky.cached(cache)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def make_hub(tmp_path_factory, sky):
+    """Start a hub, and end it with the tests."""
+    if not proxy_command():
+        pytest.skip("no configurable-http-proxy here: run tests/hub/proxy.sh")
+    made = []
+
+    def make(*, more=(), **policy):
+        home = tmp_path_factory.mktemp("hub") / "home"
+        environment = {
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "PATH": os.environ["PATH"],
+            "OMP_NUM_THREADS": "1",
+            "ASTROML_CACHE_DIR": str(sky),
+            "ASTROML_RUN_DIR": "runs",
+            # All of them are one account here; the demo archive is one for each account.
+            "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+            "IPYTHONDIR": str(home / "ipython"),
+        }
+        environment = {name: value for name, value in environment.items() if value}
+        one = Hub(home, policy=policy, environment=environment, more=more)
+        made.append(one)
+        return one.start()
+
+    yield make
+    for one in made:
+        one.stop()
+
+
+@pytest.fixture(scope="session")
+def hub(make_hub):
+    return make_hub(
+        workers={"count": 2},
+        admins=["ada", "service:prometheus"],
+        groups={"teachers": {"share": 4.0}},
+    )
+
+
+@pytest.fixture
+def client():
+    """Speak to a pool with a token."""
+    made = []
+
+    def make(hub, token, *, patience=60.0):
+        made.append(PoolClient(hub.pool, token=token, patience=patience))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()

@@ -1,0 +1,208 @@
+"""A real JupyterHub for the tests: proxy, users' servers, and the pool as its service."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import psutil
+import requests
+import yaml
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+SHIPPED = ROOT / "docs" / "pool"
+ACCESS = "access:services!service=pool"
+_MARK = "HUB_OF_THE_TESTS"
+
+
+def proxy_command():
+    """The proxy that `proxy.sh` puts beside Python, or one that is named."""
+    beside = str(Path(sys.executable).parent)
+    path = os.environ.get("ASTROML_HUB_PROXY") or shutil.which(
+        "configurable-http-proxy", path=os.pathsep.join([beside, os.environ["PATH"]])
+    )
+    return [path] if path else []
+
+
+def free_ports(number):
+    """Ports that were free a moment ago, all of them different."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(socket.socket()) for _ in range(number)]
+        for one in found:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in found]
+
+
+class Hub:
+    """One hub with everything it started.
+
+    Parameters
+    ----------
+    home : Path
+        Folder for all its files.
+    policy : dict
+        Of the pool.
+    environment : dict
+        Of the users' servers.
+    more : list of Path
+        Further configuration files.
+    """
+
+    def __init__(self, home, *, policy, environment, more=()):
+        self.home = home
+        home.mkdir(parents=True)
+        front, hub, api, pool = free_ports(4)
+        self.url = f"http://127.0.0.1:{front}"
+        self.api = f"{self.url}/hub/api"
+        self.pool = f"{self.url}/services/pool"
+        # As the proxy sees it: what remains when the hub is gone.
+        self.pool_itself = f"http://127.0.0.1:{pool}/services/pool"
+        self.password = secrets.token_urlsafe(24)
+        self.services = {name: secrets.token_hex(16) for name in ("tests", "other", "prometheus")}
+        self.log = home / "hub.log"
+        for user in ("alice", "bob", "carol", "ada"):
+            (home / user).mkdir()
+        about = {
+            "home": str(home),
+            "url": self.url,
+            "hub": f"http://127.0.0.1:{hub}",
+            "proxy": proxy_command(),
+            "proxy_api": f"http://127.0.0.1:{api}",
+            "password": self.password,
+            "pool_config": str(SHIPPED / "pool_config.py"),
+            "more": [str(path) for path in more],
+            "services": self.services,
+            "environment": environment,
+        }
+        (home / "about.json").write_text(json.dumps(about))
+        (home / "pool.yaml").write_text(yaml.safe_dump({"spool": str(home / "spool"), **policy}))
+        self._environment = {
+            **os.environ,
+            _MARK: str(home / "about.json"),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "OMP_NUM_THREADS": "1",
+            "POOL_POLICY": str(home / "pool.yaml"),
+            "POOL_LISTENS": f"http://127.0.0.1:{pool}",
+            "POOL_REACHED": self.pool,
+        }
+        self.process = None
+
+    # Life -------------------------------------------------------------------------------------
+
+    def start(self):
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "jupyterhub_config.py")],
+                env=self._environment,
+                cwd=self.home,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self.until(self._ready, "the pool is ready", seconds=120)
+        return self
+
+    def _ready(self):
+        if self.process.poll() is not None:
+            raise AssertionError(f"the hub ended:\n{self.told()}")
+        return self.status_of(f"{self.pool}/ready") == 200
+
+    def status_of(self, url, token=""):
+        """Status of an answer; 0 if there is none."""
+        headers = {"Authorization": f"token {token}"} if token else {}
+        try:
+            return requests.get(url, headers=headers, timeout=30).status_code
+        except requests.RequestException:
+            return 0
+
+    def until(self, true, what, *, seconds=60):
+        end = time.monotonic() + seconds
+        while not (found := true()):
+            assert time.monotonic() < end, f"not within {seconds} s: {what}\n{self.told()}"
+            time.sleep(0.5)
+        return found
+
+    def told(self):
+        return self.log.read_text(errors="replace")[-6000:]
+
+    def service_process(self):
+        """The process of the pool that listens."""
+        found = [p for p in self.processes() if _words(p)[-3:-1] == ["serve", "--policy"]]
+        return found[0] if found else None
+
+    def server_environment(self, user):
+        """What a process that the user starts in JupyterLab gets."""
+        for process in self.processes():
+            with suppress(psutil.Error):
+                found = process.environ()
+                if found.get("JUPYTERHUB_USER") == user and "jupyterhub.singleuser" in _words(
+                    process
+                ):
+                    return found
+        raise AssertionError(f"{user} has no server")
+
+    def processes(self):
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    def stop(self):
+        """End the hub as its service manager would, and whatever it left behind."""
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(40)
+        for process in self._ours():
+            with suppress(psutil.Error):
+                process.kill()
+        self.process.wait(10)
+
+    def kill(self):
+        """As when its machine's memory is full; what it started goes on."""
+        os.kill(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def _ours(self):
+        """Processes that name this hub's folder in their command or their environment."""
+        home = str(self.home)
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if any(home in text for text in (*process.cmdline(), *process.environ().values())):
+                    yield process
+
+    # Asking the hub ---------------------------------------------------------------------------
+
+    def ask(self, method, path, **body):
+        reply = requests.request(
+            method,
+            f"{self.api}/{path}",
+            headers={"Authorization": f"token {self.services['tests']}"},
+            json=body or None,
+            timeout=60,
+        )
+        assert reply.ok, f"{method} {path}: {reply.status_code} {reply.text}"
+        return reply.json() if reply.content else {}
+
+    def token(self, user, scopes=(ACCESS,)):
+        """A new token of a user; its name is under 'id'."""
+        return self.ask("POST", f"users/{user}/tokens", scopes=list(scopes), note="tests")
+
+    def start_server(self, user):
+        self.ask("POST", f"users/{user}/server")
+        self.until(lambda: self.ask("GET", f"users/{user}")["server"], f"the server of {user}")
+
+
+def _words(process):
+    with suppress(psutil.Error):
+        return process.cmdline()
+    return []

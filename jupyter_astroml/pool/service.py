@@ -287,7 +287,8 @@ async def _drain(request: Request, *, most: int) -> None:
     between then drops the client's next request.
     """
     length = request.headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > most:
+    # Where nothing was announced, waiting for it would last as long as the client waits for us.
+    if not length.isdigit() or not 0 < int(length) <= most:
         return
     with suppress(ClientDisconnect, RuntimeError, TimeoutError, PoolError):
         async with _patience():

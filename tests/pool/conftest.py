@@ -91,6 +91,7 @@ def objects():
 @pytest.fixture
 def job(digest):
     """Describe a job."""
+
     def make(model="poison", **more):
         about = {"model": model, "digest": digest, "chunks": 10**6}
         return {**about, "client_id": uuid4().hex, **more}

@@ -219,7 +219,7 @@ class Bounds(HTTPAdapter):
             redirect=False,
             assert_same_host=False,
             preload_content=False,
-            timeout=Timeout(*patience),
+            timeout=Timeout(connect=patience[0], read=patience[1]),
         )
         return raw, Body(raw, end=end, limit=self.limit)
 

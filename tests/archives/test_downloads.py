@@ -341,6 +341,17 @@ def test_one_host_gets_a_few_requests_at_a_time(server):
     assert 2 <= server.busiest <= hosts.PARALLEL
 
 
+def test_an_archive_may_take_its_time_to_answer_and_not_to_be_there(server):
+    server.pause = 1.5
+    with Session() as session:
+        session.patience = (1.0, 60.0)
+        found = download(session, server.url)
+        assert (found.body, found.tries) == (BODY, 1)
+        session.patience = (60.0, 1.0)
+        with pytest.raises(UnreachableError):
+            download(session, server.url)
+
+
 def test_headers_that_drip_end_with_the_patience(server):
     server.drip = True
     with Session() as session:

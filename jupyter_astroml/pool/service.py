@@ -21,7 +21,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Route
 
 from jupyter_astroml.core.errors import AstroMLError
 from jupyter_astroml.pool.auth import Authenticator, User, token_of
@@ -38,7 +38,8 @@ _SMALL_BYTES = 32 * MIB
 _SEND_SECONDS = 120.0
 # Proxies close what is silent for a minute.
 _LONGEST_WAIT = 20.0
-_CHUNK = "/v1/jobs/{job}/chunks/{number:int}"
+_JOB = "/v1/jobs/{job}"
+_CHUNK = f"{_JOB}/chunks/{{number:int}}"
 _BYTES = "application/octet-stream"
 _SHAPE = re.compile(r"[1-9][0-9]{0,7}(?:,[1-9][0-9]{0,7}){1,3}\Z")
 
@@ -75,24 +76,30 @@ class Service:
 
     def app(self, **options: Any) -> Starlette:
         """Return the application; `options` are Starlette's."""
-        routes = [
-            Route("/v1/models", self._known(self.models)),
-            Route("/v1/me", self._known(self.me)),
-            Route("/v1/infer", self._known(self.infer), methods=["POST"]),
-            Route("/v1/jobs", self._known(self.create), methods=["POST"]),
-            Route("/v1/jobs", self._known(self.list)),
-            Route("/v1/jobs/{job}", self._known(self.state)),
-            Route("/v1/jobs/{job}", self._known(self.delete), methods=["DELETE"]),
-            Route(_CHUNK, self._known(self.send), methods=["PUT"]),
-            Route(_CHUNK, self._known(self.fetch)),
-            Route(_CHUNK, self._known(self.release), methods=["DELETE"]),
-            Route("/v1/status", self._known(self.status)),
-            Route("/metrics", self._known(self.measured)),
-            Route("/health", self.health),
-            Route("/ready", self.ready),
+        known: list[tuple[str, str, Handler]] = [
+            ("GET", "/v1/models", self.models),
+            ("GET", "/v1/me", self.me),
+            ("POST", "/v1/infer", self.infer),
+            ("POST", "/v1/jobs", self.create),
+            ("GET", "/v1/jobs", self.list),
+            ("GET", _JOB, self.state),
+            ("DELETE", _JOB, self.delete),
+            ("PUT", _CHUNK, self.send),
+            ("GET", _CHUNK, self.fetch),
+            ("DELETE", _CHUNK, self.release),
+            ("GET", "/v1/status", self.status),
+            ("GET", "/metrics", self.measured),
         ]
-        return Starlette(
-            routes=[Mount(self._prefix, routes=routes)] if self._prefix else routes,
+        routes = [
+            Route(self._prefix + path, self._known(handler), methods=[method])
+            for method, path, handler in known
+        ]
+        routes += [
+            Route(f"{self._prefix}/health", self.health),
+            Route(f"{self._prefix}/ready", self.ready),
+        ]
+        app = Starlette(
+            routes=routes,
             exception_handlers={
                 AstroMLError: _refused,
                 HTTPException: _no_route,
@@ -100,6 +107,9 @@ class Service:
             },
             **options,
         )
+        # It would send clients, with their tokens, to whatever the header Host says.
+        app.router.redirect_slashes = False
+        return app
 
     # What there is ----------------------------------------------------------------------------
 

@@ -118,8 +118,10 @@ class Service:
     def start(self):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "jupyter_astroml", "pool", "serve"]
-                + ["--policy", str(self.folder / "policy.yaml"), "--port", str(self.port)],
+                [
+                    *(sys.executable, "-m", "jupyter_astroml", "pool", "serve"),
+                    *("--policy", str(self.folder / "policy.yaml"), "--port", str(self.port)),
+                ],
                 env=self._environment,
                 cwd=self.folder,
                 stdout=log,

@@ -1,9 +1,22 @@
 """Settings of all tests: places of their own, and no skips where CI forbids them."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Every host name but the loopback one fails in the browser, so that nothing can lean on a content
+# delivery network.
+FLAGS = (
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
+)
 
 
 def pytest_configure(config):
@@ -55,3 +68,27 @@ def demo_archive(own_places):
     running = demo()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def sky(request):
+    """Cache folder with the demo sky, kept between runs: to build it takes as long as all tests."""
+    from jupyter_astroml.embedded import demo_sky
+
+    cache = Path(request.config.cache.mkdir("demo_sky"))
+    demo_sky.cached(cache)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args):
+    found = filter(None, map(shutil.which, BROWSERS))
+    path = os.environ.get("ASTROML_CHROMIUM") or next(found, None)
+    if path is None:
+        pytest.skip("no Chromium here: apt-get install chromium, or set ASTROML_CHROMIUM")
+    return {**browser_type_launch_args, "executable_path": path, "args": list(FLAGS)}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args):
+    return {**browser_context_args, "viewport": {"width": 1440, "height": 1000}}

@@ -59,7 +59,8 @@ def examine(url: str) -> list[Finding]:
         return [*found, Finding(good=False, what=f"{err.what}{cause}", remedy=err.remedy)]
     found.append(Finding(good=True, what=f"the pool knows you as {me['user']}"))
     names = ", ".join(model["id"] for model in models)
-    found.append(Finding(good=True, what=f"it offers {names} on {me['workers']} workers"))
+    workers = f"{me['workers']} worker{'s' * (me['workers'] != 1)}"
+    found.append(Finding(good=True, what=f"it offers {names} on {workers}"))
     return found
 
 

@@ -1,22 +1,12 @@
 """One hub for all tests of this folder: proxy, three users, an administrator, the pool."""
 
+import json
 import os
-from pathlib import Path
 
 import pytest
 from hubs import Hub, proxy_command
 
 from jupyter_astroml.compute.pool_client import PoolClient
-
-
-@pytest.fixture(scope="session")
-def sky(request):
-    """Cache folder with the demo sky, kept between runs: to draw it takes as long as all tests."""
-    from jupyter_astroml.embedded import demo_sky
-
-    cache = Path(request.config.cache.mkdir("demo_sky"))
-    demo_sky.cached(cache)
-    return cache
 
 
 @pytest.fixture(scope="session")
@@ -27,7 +17,9 @@ def make_hub(tmp_path_factory, sky):
     made = []
 
     def make(*, more=(), **policy):
-        home = tmp_path_factory.mktemp("hub") / "home"
+        root = tmp_path_factory.mktemp("hub")
+        home, settings = root / "home", root / "settings"
+        _without_news(settings)
         environment = {
             "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
             "PATH": os.environ["PATH"],
@@ -37,6 +29,7 @@ def make_hub(tmp_path_factory, sky):
             # All of them are one account here; the demo archive is one for each account.
             "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
             "IPYTHONDIR": str(home / "ipython"),
+            "JUPYTERLAB_SETTINGS_DIR": str(settings),
         }
         environment = {name: value for name, value in environment.items() if value}
         one = Hub(home, policy=policy, environment=environment, more=more)
@@ -48,10 +41,19 @@ def make_hub(tmp_path_factory, sky):
         one.stop()
 
 
+def _without_news(settings):
+    """News and updates want the network."""
+    folder = settings / "@jupyterlab" / "apputils-extension"
+    folder.mkdir(parents=True)
+    (folder / "notification.jupyterlab-settings").write_text(
+        json.dumps({"fetchNews": "false", "checkForUpdates": False})
+    )
+
+
 @pytest.fixture(scope="session")
 def hub(make_hub):
     return make_hub(
-        workers={"count": 2},
+        workers={"count": 1},
         admins=["ada", "service:prometheus"],
         groups={"teachers": {"share": 4.0}},
     )

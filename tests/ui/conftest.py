@@ -1,14 +1,9 @@
-"""JupyterLab in a real browser: one server for the session, one fresh workspace for each test.
-
-Every host name but the loopback one fails in the browser, so that nothing can lean on a content
-delivery network.
-"""
+"""JupyterLab in a real browser: one server for the session, one fresh workspace for each test."""
 
 import contextlib
 import itertools
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -21,37 +16,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 TOKEN = "a-token-of-the-tests"
 # A browser, a server and a kernel may share two busy cores.
 expect.set_options(timeout=30_000)
-FLAGS = (
-    "--no-sandbox",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--no-first-run",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
-)
-
-
-def browser_path() -> str | None:
-    return os.environ.get("ASTROML_CHROMIUM") or next(
-        filter(None, map(shutil.which, BROWSERS)), None
-    )
-
-
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args):
-    path = browser_path()
-    if path is None:
-        pytest.skip("no Chromium here: apt-get install chromium, or set ASTROML_CHROMIUM")
-    return {**browser_type_launch_args, "executable_path": path, "args": list(FLAGS)}
-
-
-@pytest.fixture(scope="session")
-def browser_context_args(browser_context_args):
-    return {**browser_context_args, "viewport": {"width": 1440, "height": 1000}}
 
 
 @dataclass
@@ -84,16 +51,6 @@ def free_port() -> int:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
-
-
-@pytest.fixture(scope="session")
-def sky(request):
-    """Cache folder with the demo sky, kept between runs: to build it takes as long as all tests."""
-    from jupyter_astroml.embedded import demo_sky
-
-    cache = Path(request.config.cache.mkdir("demo_sky"))
-    demo_sky.cached(cache)
-    return cache
 
 
 @pytest.fixture(scope="session")

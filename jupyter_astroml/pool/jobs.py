@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jupyter_astroml.core.jobs import Answer
+from jupyter_astroml.pool.audit import Audit
 from jupyter_astroml.pool.auth import User
 from jupyter_astroml.pool.dispatch import Dispatcher
 from jupyter_astroml.pool.errors import PoolError
@@ -35,12 +36,19 @@ class Jobs:
     dispatcher : Dispatcher
     offers : Offers
     policy : Policy
+    audit : Audit
     """
 
     def __init__(
-        self, journal: Journal, dispatcher: Dispatcher, offers: Offers, policy: Policy
+        self,
+        journal: Journal,
+        dispatcher: Dispatcher,
+        offers: Offers,
+        policy: Policy,
+        audit: Audit,
     ) -> None:
         self._journal = journal
+        self._audit = audit
         self._dispatcher = dispatcher
         self._offers = offers
         self._policy = policy
@@ -115,7 +123,7 @@ class Jobs:
             limit = self.limits(user).running_jobs
             if len(running) >= limit:
                 raise _full(f"{limit} of your jobs are running", "wait for one, or delete it")
-        return self._journal.create(
+        job = self._journal.create(
             user.name,
             client,
             model=kind.model,
@@ -124,6 +132,8 @@ class Jobs:
             exact=kind.exact,
             chunks=chunks,
         )
+        self._audit.note(user.name, "job", job=job.id, model=job.model, digest=job.digest)
+        return job
 
     def mine(self, user: User, name: str) -> Job:
         """Return a job of this user.
@@ -168,6 +178,7 @@ class Jobs:
         for key in [key for key in self._requests if key[0] == job.id]:
             self._requests.pop(key).answer.cancel()
         self._journal.delete(job)
+        self._audit.note(job.user, "deleted", job=job.id)
 
     def expire(self) -> None:
         """Forget the jobs whose time is over."""
@@ -303,9 +314,11 @@ class Jobs:
         with self._counted(user, values.nbytes):
             request = self._dispatcher.submit(user.name, kind, values)
             try:
-                return await request.answer
+                answer = await request.answer
             finally:
                 request.answer.cancel()
+        self._note(user.name, kind, answer)
+        return answer
 
     @contextmanager
     def _counted(self, user: User, size: int) -> Iterator[None]:
@@ -353,8 +366,15 @@ class Jobs:
         err = request.answer.exception()
         if err is not None:
             self._journal.fail(chunk, str(err))
+            self._audit.note(request.user, "failed", job=chunk.job, why=str(err))
         else:
-            self._journal.keep(chunk, request.answer.result())
+            answer = request.answer.result()
+            self._journal.keep(chunk, answer)
+            self._note(request.user, request.kind, answer, job=chunk.job)
+
+    def _note(self, user: str, kind: Kind, answer: Answer, **facts: Any) -> None:
+        objects, bad = len(answer.status), int((answer.status != 0).sum())
+        self._audit.note(user, "answered", model=kind.model, objects=objects, failed=bad, **facts)
 
     def _open(self) -> None:
         if self.draining:

@@ -117,6 +117,7 @@ def serve(policy: Policy, where: Place, *, tell: Callable[[str], Any]) -> None:
 
 
 def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> Any:
+    from jupyter_astroml.pool.audit import Audit
     from jupyter_astroml.pool.dispatch import Dispatcher
     from jupyter_astroml.pool.jobs import Jobs
     from jupyter_astroml.pool.journal import Journal
@@ -139,7 +140,8 @@ def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> An
         strikes=Strikes(policy.limits.crashes),
     )
     journal = Journal(policy.spool)
-    jobs = Jobs(journal, dispatcher, offers, policy)
+    audit = Audit(policy.spool)
+    jobs = Jobs(journal, dispatcher, offers, policy, audit)
     service = Service(
         jobs,
         authenticator=authenticator,
@@ -163,6 +165,7 @@ def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> An
             await _drain(jobs, dispatcher)
             await dispatcher.close()
             journal.close()
+            audit.close()
 
     return service.app(lifespan=alive)
 

@@ -20,7 +20,7 @@ import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from jupyter_astroml.core.errors import AstroMLError
@@ -29,6 +29,7 @@ from jupyter_astroml.pool.errors import PoolError
 from jupyter_astroml.pool.jobs import Jobs
 from jupyter_astroml.pool.journal import ANSWERED, FAILED
 from jupyter_astroml.pool.metrics import Metrics
+from jupyter_astroml.pool.page import POLICY, bokeh_script, own_script, parts
 from jupyter_astroml.pool.policy import MIB, Policy
 
 OUTPUTS = "X-Pool-Outputs"
@@ -41,6 +42,8 @@ _LONGEST_WAIT = 20.0
 _JOB = "/v1/jobs/{job}"
 _CHUNK = f"{_JOB}/chunks/{{number:int}}"
 _BYTES = "application/octet-stream"
+_SCRIPT = "text/javascript"
+_PAGE = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
 _SHAPE = re.compile(r"[1-9][0-9]{0,7}(?:,[1-9][0-9]{0,7}){1,3}\Z")
 
 Handler = Callable[[Request, User], Awaitable[Response]]
@@ -97,6 +100,8 @@ class Service:
         routes += [
             Route(f"{self._prefix}/health", self.health),
             Route(f"{self._prefix}/ready", self.ready),
+            Route(f"{self._prefix}/", self.page),
+            Route(f"{self._prefix}/page/{{name}}", self.script),
         ]
         app = Starlette(
             routes=routes,
@@ -138,6 +143,22 @@ class Service:
         """Tell whether work is taken."""
         ready = self._jobs.ready
         return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+    async def page(self, _request: Request) -> Response:
+        """Return the administrators' page, which holds no facts itself."""
+        page, _ = await asyncio.to_thread(parts)
+        return HTMLResponse(page, headers=_PAGE)
+
+    async def script(self, request: Request) -> Response:
+        """Return a script of that page."""
+        name = request.path_params["name"]
+        if name == "charts.js":
+            _, charts = await asyncio.to_thread(parts)
+            return Response(charts, media_type=_SCRIPT, headers=_PAGE)
+        files = {"page.js": own_script, "bokeh.js": bokeh_script}
+        if name not in files:
+            raise PoolError(404, "route", "The pool has nothing here")
+        return FileResponse(files[name](), media_type=_SCRIPT, headers=_PAGE)
 
     # Work -------------------------------------------------------------------------------------
 

@@ -15,7 +15,9 @@ REACHED = os.environ.get("POOL_REACHED", "http://127.0.0.1:8000/services/pool")
 # An account of this machine for the pool, which owns its spool and can read no user's files.
 # Empty: that of the hub.
 ACCOUNT = os.environ.get("POOL_ACCOUNT", "")
-SCOPE = "access:services!service=pool"
+# Services that every user may speak to: one more where dask-gateway stands beside the pool.
+SERVICES = os.environ.get("POOL_SERVICES", "pool").split()
+SCOPES = [f"access:services!service={name}" for name in SERVICES]
 
 c = get_config()  # noqa: F821 - JupyterHub gives it
 
@@ -39,11 +41,11 @@ if ACCOUNT:
     service["user"] = ACCOUNT
 c.JupyterHub.services.append(service)
 
-# Every user may speak to the pool.  A hub that gives the role 'user' more adds SCOPE to that list.
-c.JupyterHub.load_roles.append({"name": "user", "scopes": ["self", SCOPE]})
+# Every user may speak to the pool.  A hub that defines the role 'user' elsewhere adds it there.
+c.JupyterHub.load_roles.append({"name": "user", "scopes": ["self", *SCOPES]})
 
 # The token in each user's server may do so, too: without the last line a notebook gets 403.
-c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", SCOPE]
+c.Spawner.server_token_scopes = ["users:activity!user", "access:servers!server", *SCOPES]
 
 # What makes `engine="pool"` work, and the preferred one, in every notebook.
 c.Spawner.environment.update({"ASTROML_POOL": REACHED})

@@ -13,7 +13,7 @@ from jupyter_astroml.compute.pool_client import PoolClient
 def make_hub(tmp_path_factory, sky):
     """Start a hub, and end it with the tests."""
     if not proxy_command():
-        pytest.skip("no configurable-http-proxy here: run tests/hub/proxy.sh")
+        pytest.skip("no configurable-http-proxy here: run tests/hub/install.sh")
     made = []
 
     def make(*, more=(), **policy):

@@ -26,7 +26,7 @@ _MARK = "HUB_OF_THE_TESTS"
 
 
 def proxy_command():
-    """The proxy that `proxy.sh` puts beside Python, or one that is named."""
+    """The proxy that `install.sh` puts beside Python, or one that is named."""
     beside = str(Path(sys.executable).parent)
     path = os.environ.get("ASTROML_HUB_PROXY") or shutil.which(
         "configurable-http-proxy", path=os.pathsep.join([beside, os.environ["PATH"]])
@@ -61,7 +61,7 @@ class Hub:
     def __init__(self, home, *, policy, environment, more=()):
         self.home = home
         home.mkdir(parents=True)
-        front, hub, api, pool = free_ports(4)
+        front, hub, api, pool, gateway, private = free_ports(6)
         self.url = f"http://127.0.0.1:{front}"
         self.api = f"{self.url}/hub/api"
         self.pool = f"{self.url}/services/pool"
@@ -94,6 +94,13 @@ class Hub:
             "POOL_POLICY": str(home / "pool.yaml"),
             "POOL_LISTENS": f"http://127.0.0.1:{pool}",
             "POOL_REACHED": self.pool,
+            "POOL_SERVICES": "pool dask-gateway",
+            "GATEWAY_CONFIG": str(SHIPPED / "dask_gateway_config.py"),
+            # The other one wants an account of the machine for each user.
+            "GATEWAY_BACKEND": "dask_gateway_server.backends.local.UnsafeLocalBackend",
+            "GATEWAY_LISTENS": f"127.0.0.1:{gateway}",
+            "GATEWAY_PRIVATE": f"127.0.0.1:{private}",
+            "GATEWAY_REACHED": f"{self.url}/services/dask-gateway",
         }
         self.process = None
 
@@ -117,9 +124,9 @@ class Hub:
             raise AssertionError(f"the hub ended:\n{self.told()}")
         return self.status_of(f"{self.pool}/ready") == 200
 
-    def status_of(self, url, token=""):
+    def status_of(self, url, token="", *, kind="token"):
         """Status of an answer; 0 if there is none."""
-        headers = {"Authorization": f"token {token}"} if token else {}
+        headers = {"Authorization": f"{kind} {token}"} if token else {}
         try:
             return requests.get(url, headers=headers, timeout=30).status_code
         except requests.RequestException:

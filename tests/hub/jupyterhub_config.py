@@ -42,7 +42,9 @@ c.Spawner.environment.update(about["environment"])
 
 # What a hub without the last lines of the administrator's file gives to Carol's server.
 granted = list(c.Spawner.server_token_scopes)
-c.Spawner.server_token_scopes = lambda spawner: granted[: 2 if spawner.user.name == "carol" else 3]
+c.Spawner.server_token_scopes = lambda spawner: (
+    granted[:2] if spawner.user.name == "carol" else granted
+)
 
 # The tests themselves ask the hub for tokens; the other service has no business with the pool.
 c.JupyterHub.services.extend(

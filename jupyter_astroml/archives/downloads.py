@@ -108,6 +108,8 @@ def download(session: Session, url: str, *, tried: Callable[[int], None] | None 
                     cause=str(err),
                     remedy="try again later: what was done is kept",
                 ) from err
+            # Perhaps it was the question whether the file has changed that got no answer.
+            found = None
             time.sleep(pause(attempt, None))
     raise AssertionError("unreachable")
 

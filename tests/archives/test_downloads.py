@@ -48,6 +48,8 @@ class Careful(BaseHTTPRequestHandler):
             self.drip()
             return
         body, begin, given = server.body, 0, self.headers
+        if server.mute and "If-None-Match" in given:
+            return
         modified = server.headers.get("Last-Modified")
         if (server.etag and given.get("If-None-Match") == server.etag) or (
             modified and given.get("If-Modified-Since") == modified
@@ -78,6 +80,9 @@ class Careful(BaseHTTPRequestHandler):
             self.wfile.write(bytes([letter]))
             time.sleep(0.05)
 
+    def version_string(self):
+        return self.server.software
+
     def log_message(self, *_):
         pass
 
@@ -95,7 +100,8 @@ def server():
         made.lock, made.asked, made.busy, made.busiest = threading.Lock(), [], 0, 0
         made.body, made.etag, made.headers = BODY, '"v1"', {}
         made.ranges, made.cuts, made.slow, made.pause = True, [], 0.0, 0.0
-        made.dead = made.drip = False
+        made.dead = made.drip = made.mute = False
+        made.software = "Careful/1.0"
         made.url = f"http://127.0.0.1:{made.server_port}/file"
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made
@@ -147,6 +153,20 @@ def test_what_cannot_be_asked_about_again_is_not_kept(server, session, store):
     download(session, server.url)
     server.etag, server.headers = '"v1"', {"Cache-Control": "private, no-store"}
     download(session, server.url)
+    assert files(store, "content") == []
+
+
+def test_an_archive_that_is_mute_when_asked_for_changes_is_asked_for_the_file(server, session):
+    download(session, server.url)
+    server.mute = True
+    found = download(session, server.url)
+    assert (found.body, found.kept, found.tries) == (BODY, False, 2)
+    assert ["If-None-Match" in given for _, given in server.asked] == [False, True, False]
+
+
+def test_files_of_dachs_are_not_asked_about_again(server, session, store):
+    server.software = "DaCHS/2.7 twistedWeb/22.4.0"
+    assert [download(session, server.url).kept for _ in range(2)] == [False, False]
     assert files(store, "content") == []
 
 

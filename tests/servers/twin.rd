@@ -75,13 +75,18 @@
   </data>
   <service id="dl" allowed="dlget,dlmeta">
     <meta name="title">Links and cutouts</meta>
-    <datalinkCore>
+    <datalinkCore id="links">
       <descriptorGenerator procDef="//soda#fits_genDesc" name="genFITSDesc">
         <bind key="accrefPrefix">'twin/data/images'</bind>
         <bind key="descClass">DLFITSProductDescriptor</bind>
       </descriptorGenerator>
       <FEED source="//soda#fits_standardDLFuncs"/>
     </datalinkCore>
+  </service>
+
+  <!-- The same for one user alone. -->
+  <service id="locked" allowed="dlget,dlmeta" core="links" limitTo="astronomer">
+    <meta name="title">Links and cutouts, with a password</meta>
   </service>
 
   <table id="raw_spectra" onDisk="True" adql="hidden" namePath="//ssap#instance">

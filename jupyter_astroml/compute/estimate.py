@@ -36,6 +36,10 @@ class Estimate:
         Processes that a cluster on this machine would have.
     first_failure : str
         Why the first object failed that did.
+    pool_workers : int
+        Of the hub's pool; 0 where there is none.
+    pool_waits : float
+        Seconds of work that wait in the pool now.
     """
 
     objects: int
@@ -46,6 +50,8 @@ class Estimate:
     bytes_each: float
     workers: int
     first_failure: str = ""
+    pool_workers: int = 0
+    pool_waits: float = 0.0
 
     @property
     def seconds_each(self) -> float:
@@ -61,7 +67,12 @@ class Estimate:
     def seconds(self) -> dict[str, float]:
         """Time of the whole run on each engine."""
         here = self.seconds_each * self.objects
-        return {"here": here, "dask": START_SECONDS + here / self.workers}
+        found = {"here": here, "dask": START_SECONDS + here / self.workers}
+        if self.pool_workers:
+            # Data are fetched here, and computed by workers that are taken to be as fast as this.
+            shared = self.compute_seconds / self.pool_workers
+            found["pool"] = self.pool_waits + max(self.fetch_seconds, shared) * self.objects
+        return found
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -94,6 +105,11 @@ class Estimate:
             ("data", _size(self.bytes)),
             ("in this process", _duration(seconds["here"])),
             (f"Dask, {self.workers} processes here", _duration(seconds["dask"])),
+            *(
+                [(f"the hub's pool, {self.pool_workers} workers", _duration(seconds["pool"]))]
+                if self.pool_workers
+                else []
+            ),
             *([("failed", f"{self.failed}: {self.first_failure}")] if self.failed else []),
         ]
 

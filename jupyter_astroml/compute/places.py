@@ -19,7 +19,8 @@ _PATIENCE = 2.0
 _DASK_PORT = 8786
 # Dask's other protocols reach no further than this process.
 _OTHER_PROCESSES = frozenset(("tcp", "tls", "ws", "wss"))
-_TABLE_HEAD = ("engine", "cluster", "state", "what it is")
+_TABLE_HEAD = ("engine", "address", "state", "what it is")
+_SHOWN = ("name", "cluster", "state", "note")
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,18 @@ class Place:
         ``"ready"``; ``"not answering"``; or ``"set up"`` for what makes clusters on demand.
     note : str
         What it is, and how to use it.
+    workers : int
+        Of a pool.
+    waits : float
+        Seconds of work that wait in a pool.
     """
 
     name: str
     cluster: str
     state: State
     note: str
+    workers: int = 0
+    waits: float = 0.0
 
     @property
     def address(self) -> str | None:
@@ -70,7 +77,7 @@ class Places(tuple[Place, ...]):
         head = "".join(f"<th>{word}</th>" for word in _TABLE_HEAD)
         rows = "".join(
             "<tr>"
-            + "".join(f"<td>{escape(text)}</td>" for text in asdict(place).values())
+            + "".join(f"<td>{escape(getattr(place, name))}</td>" for name in _SHOWN)
             + "</tr>"
             for place in self
         )
@@ -132,6 +139,8 @@ def _pool(url: str, model: str, digest: str) -> Iterator[Place]:
         url,
         "ready" if workers else "not answering",
         f"the hub's pool: {workers} workers for all users, {len(offered)} models",
+        workers,
+        float(me.get("waits_s", 0.0)),
     )
 
 

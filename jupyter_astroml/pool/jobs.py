@@ -63,6 +63,10 @@ class Jobs:
         """How many workers there are now."""
         return len(self._dispatcher.slots)
 
+    def waits(self, user: User) -> float:
+        """Return the seconds until what this user waits for is done, and the others' turns."""
+        return self._dispatcher.seconds_until(user.name)
+
     @property
     def ready(self) -> bool:
         """Whether work is taken and there are workers for it."""

@@ -129,6 +129,7 @@ class Service:
                 "user": user.name,
                 "groups": list(user.groups),
                 "workers": self._jobs.workers,
+                "waits_s": round(self._jobs.waits(user), 1),
                 "share": self._policy.share(user.groups),
                 "limits": self._jobs.limits(user).model_dump(),
                 "used": self._jobs.used(user),

@@ -383,7 +383,11 @@ def estimate(data: Any, *, model: str, workers: int = 0, size: Any = None) -> Es
     from jupyter_astroml.compute.estimate import estimate as tried
 
     job, data = _prepared(data, model=model, size=size)
-    return tried(tasks.perform, tasks.prepare, job, data, workers=workers)
+    found = tried(tasks.perform, tasks.prepare, job, data, workers=workers)
+    pool = next((place for place in engines(job.model) if place.name == "pool"), None)
+    if pool is None or pool.state != "ready":
+        return found
+    return replace(found, pool_workers=pool.workers, pool_waits=pool.waits)
 
 
 def _prepared(

@@ -39,6 +39,8 @@ CREATE TABLE chunks (
     PRIMARY KEY (job, number)
 );
 """
+# Seconds to wait for a pool that is about to stop.
+_PATIENCE = 5.0
 QUEUED, ANSWERED, FAILED = "queued", "done", "failed"
 
 
@@ -119,19 +121,29 @@ class Journal:
     Raises
     ------
     SettingsError
-        If the folder cannot be used, or was written by another version.
+        If the folder cannot be used, was written by another version, or is another pool's: two
+        would do all that waits twice.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        from filelock import FileLock, Timeout
+
         self._folder = folder
         self._clock = clock
+        self._lock = FileLock(folder / "lock", timeout=_PATIENCE)
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
+            self._lock.acquire()
             self._db = sqlite3.connect(folder / "journal.sqlite", isolation_level=None)
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._prepare()
+        except Timeout as err:
+            raise SettingsError(
+                f"Another pool keeps its jobs in {folder}",
+                remedy="stop that one, or name another folder in 'spool'",
+            ) from err
         except (OSError, sqlite3.Error) as err:
             raise SettingsError(
                 f"The pool cannot keep its jobs in {folder}",
@@ -153,8 +165,9 @@ class Journal:
             path.unlink()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let another pool have the folder."""
         self._db.close()
+        self._lock.release()
 
     # Jobs -------------------------------------------------------------------------------------
 

@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 DEFAULT_PORT = 8790
 TOKEN = "ASTROML_POOL_TOKEN"  # noqa: S105 - a name
 _TIDY_SECONDS = 60.0
-# A hub gives its services some seconds to end.
-_DRAIN_SECONDS = 20.0
+# A hub kills a service fifteen seconds after it told it to end, and connections get five of them.
+_DRAIN_SECONDS = 8.0
 # What a worker needs of the environment.  Everything else, tokens above all, stays away from it.
 _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "VIRTUAL_ENV", "CONDA_PREFIX",

@@ -15,30 +15,29 @@ REACHED = os.environ.get("POOL_REACHED", "http://127.0.0.1:8000/services/pool")
 # An account of this machine for the pool, which owns its spool and can read no user's files.
 # Empty: that of the hub.
 ACCOUNT = os.environ.get("POOL_ACCOUNT", "")
+# A secret that the hub shares with a pool that runs by itself (astroml-pool.service).
+# Empty: the hub starts the pool.
+TOKEN = os.environ.get("POOL_TOKEN", "")
 # Services that every user may speak to: one more where dask-gateway stands beside the pool.
 SERVICES = os.environ.get("POOL_SERVICES", "pool").split()
 SCOPES = [f"access:services!service={name}" for name in SERVICES]
 
 c = get_config()  # noqa: F821 - JupyterHub gives it
 
-service = {
-    "name": "pool",
-    "url": LISTENS,
-    "command": [
+# It has no page that users would look for.
+service = {"name": "pool", "url": LISTENS, "display": False}
+if TOKEN:
+    service["api_token"] = TOKEN
+else:
+    service["command"] = [
         *(sys.executable, "-m", "jupyter_astroml", "pool", "serve"),
         *("--policy", POLICY),
-    ],
+    ]
     # Where the models of this site are, and how many threads each worker's torch takes.
-    "environment": {
-        name: os.environ[name]
-        for name in ("ASTROML_MODEL_PATH", "OMP_NUM_THREADS")
-        if name in os.environ
-    },
-    # It has no page for people.
-    "display": False,
-}
-if ACCOUNT:
-    service["user"] = ACCOUNT
+    kept = ("ASTROML_MODEL_PATH", "OMP_NUM_THREADS")
+    service["environment"] = {name: os.environ[name] for name in kept if name in os.environ}
+    if ACCOUNT:
+        service["user"] = ACCOUNT
 c.JupyterHub.services.append(service)
 
 # Every user may speak to the pool.  A hub that defines the role 'user' elsewhere adds it there.

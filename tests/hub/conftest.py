@@ -16,7 +16,7 @@ def make_hub(tmp_path_factory, sky):
         pytest.skip("no configurable-http-proxy here: run tests/hub/install.sh")
     made = []
 
-    def make(*, more=(), **policy):
+    def make(*, more=(), apart=False, **policy):
         root = tmp_path_factory.mktemp("hub")
         home, settings = root / "home", root / "settings"
         _without_news(settings)
@@ -32,7 +32,7 @@ def make_hub(tmp_path_factory, sky):
             "JUPYTERLAB_SETTINGS_DIR": str(settings),
         }
         environment = {name: value for name, value in environment.items() if value}
-        one = Hub(home, policy=policy, environment=environment, more=more)
+        one = Hub(home, policy=policy, environment=environment, more=more, apart=apart)
         made.append(one)
         return one.start()
 
@@ -52,11 +52,7 @@ def _without_news(settings):
 
 @pytest.fixture(scope="session")
 def hub(make_hub):
-    return make_hub(
-        workers={"count": 1},
-        admins=["ada", "service:prometheus"],
-        groups={"teachers": {"share": 4.0}},
-    )
+    return make_hub(workers={"count": 1})
 
 
 @pytest.fixture

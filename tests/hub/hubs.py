@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -51,14 +52,16 @@ class Hub:
     home : Path
         Folder for all its files.
     policy : dict
-        Of the pool.
+        What is other than in the administrator's file.
     environment : dict
         Of the users' servers.
     more : list of Path
         Further configuration files.
+    apart : bool
+        Whether the pool runs by itself, as under systemd.
     """
 
-    def __init__(self, home, *, policy, environment, more=()):
+    def __init__(self, home, *, policy, environment, more=(), apart=False):
         self.home = home
         home.mkdir(parents=True)
         front, hub, api, pool, gateway, private = free_ports(6)
@@ -85,7 +88,9 @@ class Hub:
             "environment": environment,
         }
         (home / "about.json").write_text(json.dumps(about))
-        (home / "pool.yaml").write_text(yaml.safe_dump({"spool": str(home / "spool"), **policy}))
+        shipped = yaml.safe_load((SHIPPED / "policy.yaml").read_text())
+        own = {**shipped, "spool": str(home / "spool"), **policy}
+        (home / "pool.yaml").write_text(yaml.safe_dump(own))
         self._environment = {
             **os.environ,
             _MARK: str(home / "about.json"),
@@ -102,11 +107,22 @@ class Hub:
             "GATEWAY_PRIVATE": f"127.0.0.1:{private}",
             "GATEWAY_REACHED": f"{self.url}/services/dask-gateway",
         }
-        self.process = None
+        self.process = self.pool_process = None
+        self._about_pool = {}
+        if apart:
+            secret = secrets.token_hex(32)
+            self._environment["POOL_TOKEN"] = secret
+            self._about_pool = {
+                "JUPYTERHUB_API_TOKEN": secret,
+                "JUPYTERHUB_API_URL": f"http://127.0.0.1:{hub}/hub/api",
+                "JUPYTERHUB_SERVICE_URL": f"http://127.0.0.1:{pool}",
+            }
 
     # Life -------------------------------------------------------------------------------------
 
     def start(self):
+        if self._about_pool and self.pool_process is None:
+            self._start_pool()
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "jupyterhub_config.py")],
@@ -118,6 +134,26 @@ class Hub:
             )
         self.until(self._ready, "the pool is ready", seconds=120)
         return self
+
+    def _start_pool(self):
+        """Do what systemd would do with the administrator's files."""
+        lines = (SHIPPED / "pool.env").read_text().splitlines()
+        given = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+        assert set(self._about_pool) < set(given)
+        unit = (SHIPPED / "astroml-pool.service").read_text()
+        (line,) = re.findall("^ExecStart=(.*)", unit, re.M)
+        program, room, *words = line.split()
+        assert (Path(program).name, room) == ("jupyter", "astroml")
+        words[words.index("--policy") + 1] = str(self.home / "pool.yaml")
+        with (self.home / "pool.log").open("ab") as log:
+            self.pool_process = subprocess.Popen(
+                [sys.executable, "-m", "jupyter_astroml", *words],
+                env={**os.environ, **given, **self._about_pool},
+                cwd=self.home,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
 
     def _ready(self):
         if self.process.poll() is not None:
@@ -165,10 +201,11 @@ class Hub:
         """End the hub as its service manager would, and whatever it left behind."""
         if self.process is None:
             return
-        if self.process.poll() is None:
-            self.process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self.process.wait(40)
+        for process in filter(None, (self.process, self.pool_process)):
+            if process.poll() is None:
+                process.terminate()
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(40)
         for process in self._ours():
             with suppress(psutil.Error):
                 process.kill()

@@ -213,3 +213,17 @@ def test_without_the_hub_nobody_gets_in(make_hub, client):
     assert asked(own, "health", pool=own.pool_itself).json() == {"alive": True}
     with pytest.raises(RunError, match="cannot be checked now"):
         client(own, token, patience=1).get("me")
+
+
+@pytest.mark.timeout(240)
+def test_a_pool_of_its_own_goes_on_while_the_hub_is_restarted(make_hub, client):
+    own = make_hub(apart=True, workers={"count": 1})
+    alice = client(own, own.token("alice")["token"])
+    name = job(alice)
+    own.process.terminate()
+    own.process.wait(60)
+    assert asked(own, "ready", pool=own.pool_itself).json() == {"ready": True}
+    assert asked(own, "v1/me", "0123456789abcdef", pool=own.pool_itself).status_code == 503
+    own.start()
+    assert alice.get("jobs")["jobs"][0]["job"] == name
+    assert own.pool_process.poll() is None

@@ -359,6 +359,7 @@ def models_list(as_json: bool) -> None:  # noqa: FBT001
             [
                 {
                     "name": e.name,
+                    "digest": e.card.facts.digest if e.card.facts else "",
                     "title": e.card.title,
                     "task": e.card.task,
                     "kind": e.card.kind,

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 import requests
-from hubs import ACCESS
+from hubs import ACCESS, SHIPPED
 
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.models.loading import load
@@ -103,6 +103,13 @@ def test_only_administrators_of_the_policy_see_the_whole_pool(hub):
         assert asked(hub, path, hub.services["prometheus"]).status_code == 200
         reply = asked(hub, path, hub.token("alice")["token"])
         assert (reply.status_code, reply.json()["code"]) == (403, "admin")
+
+
+def test_the_guide_names_metrics_that_there_are(hub):
+    named = set(re.findall(r"`(pool_[a-z_]+)`", (SHIPPED.parent / "pool.md").read_text()))
+    assert len(named) >= 5
+    text = asked(hub, "metrics", hub.services["prometheus"]).text
+    assert [name for name in named if f"# HELP {name} " not in text] == []
 
 
 def test_groups_of_the_hub_give_a_share(hub):

@@ -1,12 +1,16 @@
 """The files that administrators copy from docs/pool hold what the code knows."""
 
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 from jupyter_astroml.core.errors import SettingsError
+from jupyter_astroml.pool.offers import Offers
 from jupyter_astroml.pool.policy import Group, Limits, Oidc, Policy, Workers, read_policy
 
 FILES = Path(__file__).parents[2] / "docs" / "pool"
@@ -38,6 +42,28 @@ def test_a_field_that_is_not_known_is_named(tmp_path):
     path.write_text((FILES / "policy.yaml").read_text().replace("share: 4.0", "shares: 4.0"))
     with pytest.raises(SettingsError, match=r"wrong at 'groups\.teachers\.shares'"):
         read_policy(path)
+
+
+def test_policies_in_the_guide_make_sense():
+    text = (FILES.parent / "pool.md").read_text()
+    shown = [
+        yaml.safe_load(block) for block in re.findall("^```yaml\n(.*?)^```", text, re.M | re.S)
+    ]
+    policies = [values for values in shown if set(values) <= set(Policy.model_fields)]
+    assert [set(values) for values in policies] == [{"groups"}, {"oidc"}]
+    for values in policies:
+        Policy.model_validate(values)
+
+
+def test_digests_to_pin_are_those_that_the_shell_lists():
+    done = subprocess.run(
+        [sys.executable, "-m", "jupyter_astroml", "models", "list", "--json"],
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    pinned = {model["name"]: model["digest"] for model in json.loads(done.stdout)}
+    assert set(Offers(pinned)) == {"flares", "galaxy_morphology"}
 
 
 def test_values_for_kubernetes_are_yaml_with_the_same_policy():

@@ -21,7 +21,7 @@ import numpy as np
 from jupyter_astroml.archives import plain
 from jupyter_astroml.archives.onsky import OnSky, on_sky, shared
 from jupyter_astroml.archives.spectrum import Spectrum, is_spectral, of_fits, of_votable
-from jupyter_astroml.archives.unpack import unpacked
+from jupyter_astroml.archives.unpack import check_tiles, unpacked
 from jupyter_astroml.core.errors import AstroMLError, DataError
 from jupyter_astroml.core.units import named
 
@@ -225,13 +225,13 @@ def _any(body: bytes) -> Image | Series | Spectrum:
     from astropy.io import fits
 
     with fits.open(io.BytesIO(body), memmap=False, lazy_load_hdus=True) as hdus:
-        for hdu in islice(hdus, _MAX_HDUS):
+        for number, hdu in enumerate(islice(hdus, _MAX_HDUS)):
             if _is_series(hdu):
                 return _series(hdu, hdus[0].header)
             if is_spectral(hdu):
                 return of_fits(hdu, partial(_either, hdu.header, hdus[0].header))
             if _is_image(hdu):
-                return _image(hdu, hdus[0].header, body)
+                return _image(hdu, number, hdus[0].header, body)
     raise DataError("The FITS file holds no image, light curve or spectrum")
 
 
@@ -285,10 +285,15 @@ def _is_series(hdu: Any) -> bool:
     return "TIME" in names and bool(names & set(_FLUX))
 
 
-def _image(hdu: Any, primary: Any, body: bytes) -> Image:
+def _image(hdu: Any, number: int, primary: Any, body: bytes) -> Image:
+    from astropy.io import fits
+
     # A lying header costs memory before it costs an error: look at the sizes first.
     if int(np.prod([int(n) for n in hdu.shape])) > MAX_VALUES:
         raise DataError(f"An image of shape {hdu.shape} is too large for one object")
+    if hasattr(hdu, "compression_type"):
+        with fits.open(io.BytesIO(body), memmap=False, disable_image_compression=True) as raw:
+            check_tiles(raw[number])
     values = _planes(hdu.data)
     return replace(_about(hdu.header, primary, on_sky(hdu, body)), values=values)
 

@@ -61,6 +61,22 @@ def picture():
 TILES = ("ZIMAGE  =                    T", card("ZBITPIX", -32), card("ZNAXIS", 2),
          card("ZNAXIS1", 60_000), card("ZNAXIS2", 60_000), "ZCMPTYPE= 'GZIP_1  '",
          card("ZTILE1", 60_000), card("ZTILE2", 60_000))
+
+def tile(size, algorithm, column, more=b""):
+    # An image of 10 x 10 pixels in one tile, which unpacks to `size` bytes, and then `more`.
+    from astropy.io import fits
+    packed = np.empty(1, dtype=object)
+    packed[0] = np.frombuffer(gzip.compress(bytes(size)) + more, dtype="u1")
+    none = np.empty(1, dtype=object)
+    none[0] = np.zeros(0, "u1")
+    columns = [fits.Column("COMPRESSED_DATA", "PB()", array=none)] if "GZIP" in column else []
+    made = fits.BinTableHDU.from_columns([*columns, fits.Column(column, "PB()", array=packed)])
+    made.header.update(ZIMAGE=True, ZBITPIX=16, ZNAXIS=2, ZNAXIS1=10, ZNAXIS2=10, ZTILE1=10,
+                       ZTILE2=10, ZCMPTYPE=algorithm)
+    file = io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), made]).writeto(file)
+    return file.getvalue()
+
 LAUGH = "".join(f'<!ENTITY l{i + 1} "{f"&l{i};" * 10}">' for i in range(9))
 
 TABLES = {
@@ -97,6 +113,12 @@ FILES = {
     "an image of many axes": lambda: header("SIMPLE  =                    T", card("BITPIX", 8),
         card("NAXIS", 999), *(card(f"NAXIS{i}", 2) for i in range(1, 1000)), "END"),
     "tiles": lambda: fits_table(8, 1, "1PB(20) ", *TILES, heap=100),
+    "one packed tile": lambda: tile(500 << 20, "GZIP_1", "COMPRESSED_DATA"),
+    "one packed tile, its bytes sorted": lambda: tile(500 << 20, "GZIP_2", "COMPRESSED_DATA"),
+    "a tile that had better be packed": lambda: tile(
+        500 << 20, "RICE_1", "GZIP_COMPRESSED_DATA"),
+    "a packed tile in two parts": lambda: tile(
+        200, "GZIP_1", "COMPRESSED_DATA", gzip.compress(bytes(500 << 20))),
     "many rows": lambda: fits_table(8, 2_000_000_000, "1D"),
     "a wide row": lambda: fits_table(2_000_000_000, 1, "250000000D"),
     "a long value on the heap": lambda: fits_table(8, 1, "1PE(2000000000)", heap=2_000_000_000),

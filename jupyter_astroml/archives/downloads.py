@@ -173,15 +173,11 @@ def _large(answer: Answer, known: Known | None) -> bool:
 
 def _read(answer: Answer, part: Part | None, known: Known | None) -> bytes:
     """Return the whole body, of which a part may be here; checked against length and digest."""
-    before = b""
+    before, total = b"", None
     if part is None and answer.status == 206:
         raise requests.ConnectionError("the archive sent a part of what it was asked for")
     if part is not None and answer.status == 206:
-        before = part.resume()
-        begin = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
-        if begin is None or int(begin[1]) != len(before):
-            part.drop()
-            raise requests.ConnectionError("the archive sent another part than it was asked for")
+        before, total = _resumed(answer, part, known)
     elif part is not None:
         part.begin(known)
     pieces = [before]
@@ -191,10 +187,28 @@ def _read(answer: Answer, part: Part | None, known: Known | None) -> bytes:
             part.write(piece)
     body = b"".join(pieces)
     _check_length(answer.headers, len(body), len(before))
+    if total not in (None, len(body)):
+        # Fewer bytes than were asked for are allowed (RFC 9110 section 15.3.7): ask for the rest.
+        raise requests.ConnectionError(f"only {len(body)} of {total} bytes are here")
     if part is not None:
         part.drop()
     _check_digest(answer, body)
     return body
+
+
+def _resumed(answer: Answer, part: Part, known: Known | None) -> tuple[bytes, int]:
+    """Return what is here, to which an answer adds the rest, and how long the whole is.
+
+    Some servers know ranges and no ``If-Range``: what they send may be the rest of another file.
+    """
+    same = known is not None and known.exact == part.exact
+    plain = answer.headers.get("Content-Encoding", "identity") == "identity"
+    told = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    before = part.resume() if same and plain else b""
+    if not before or told is None or int(told[1]) != len(before):
+        part.drop()
+        raise requests.ConnectionError("the archive sent another part than it was asked for")
+    return before, int(told[2])
 
 
 def _check_length(headers: Mapping[str, str], size: int, before: int) -> None:

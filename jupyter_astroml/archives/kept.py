@@ -95,7 +95,12 @@ class Kept:
             os.utime(path)
         except OSError:
             return None
-        return (known, body) if hashlib.sha256(body).hexdigest() == known.sha256 else None
+        if hashlib.sha256(body).hexdigest() == known.sha256:
+            return known, body
+        # Its place is needed for the file as it should be.
+        with suppress(OSError):
+            path.unlink()
+        return None
 
     def keep(self, url: str, known: Known, body: bytes) -> None:
         """Keep what an address sent; a full disk is no reason to fail."""
@@ -110,15 +115,15 @@ class Kept:
 
     @contextmanager
     def part(self, url: str) -> Iterator[Part | None]:
-        """Hold the part of a file; None while another process or thread holds it."""
+        """Hold the part of a file; None while another holds it, or where none can be written."""
         from filelock import FileLock, Timeout
 
         place = self._place("parts", url)
-        _private(place.parent)
         lock = FileLock(f"{place}.lock", blocking=False, mode=0o600)
         try:
+            _private(place.parent)
             lock.acquire()
-        except (Timeout, OSError):
+        except (Timeout, OSError, NotImplementedError):
             yield None
             return
         part = Part(place)
@@ -146,6 +151,9 @@ class Kept:
         for place in ("content", "parts"):
             with suppress(OSError), os.scandir(self._folder / place) as entries:
                 for entry in entries:
+                    # The lock of a part would be another one for whoever comes next.
+                    if entry.name.endswith(".lock"):
+                        continue
                     with suppress(OSError):
                         about = entry.stat()
                         found.append((about.st_mtime, about.st_size, Path(entry.path)))
@@ -176,15 +184,21 @@ class Part:
 
     def headers(self) -> dict[str, str]:
         """Return headers that ask for the rest, if the file is still the same; else none."""
-        known, size = _read(self._about), self.size
-        if known is None or not known.exact or not size:
+        exact, size = self.exact, self.size
+        if not exact or not size:
             return {}
         # A range of what is compressed on the way would be one of other bytes.
         return {
             "Range": f"bytes={size}-",
-            "If-Range": known.exact,
+            "If-Range": exact,
             "Accept-Encoding": "identity",
         }
+
+    @property
+    def exact(self) -> str:
+        """What tells the file, of which this is the beginning, from any other; else empty."""
+        known = _read(self._about)
+        return known.exact if known else ""
 
     @property
     def size(self) -> int:
@@ -195,18 +209,25 @@ class Part:
             return 0
 
     def begin(self, known: Known | None) -> None:
-        """Begin anew, unless nothing is known by which the rest could be asked for."""
+        """Begin anew, unless nothing is known by which the rest could be asked for.
+
+        A disk that is full, or may only be read, ends the part and not the download.
+        """
         self.drop()
         if known is None:
             return
-        _write(self._about, json.dumps(asdict(known)).encode())
-        self._file = _opened(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with suppress(OSError):
+            _write(self._about, json.dumps(asdict(known)).encode())
+            self._file = _opened(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
 
     def resume(self) -> bytes:
-        """Return what is here, and go on behind it."""
-        body = self._path.read_bytes()
+        """Return what is here, and go on behind it; nothing where it cannot be read."""
         self.close()
-        self._file = _opened(self._path, os.O_WRONLY | os.O_APPEND)
+        try:
+            body = self._path.read_bytes()
+            self._file = _opened(self._path, os.O_WRONLY | os.O_APPEND)
+        except OSError:
+            return b""
         return body
 
     def write(self, piece: bytes) -> None:
@@ -220,8 +241,9 @@ class Part:
     def drop(self) -> None:
         """Forget the part: the file is whole, or another one."""
         self.close()
-        self._path.unlink(missing_ok=True)
-        self._about.unlink(missing_ok=True)
+        for path in (self._path, self._about):
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
 
     def close(self) -> None:
         """Close the file."""

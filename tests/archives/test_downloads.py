@@ -57,20 +57,27 @@ class Careful(BaseHTTPRequestHandler):
             self.send_response(304)
             self.end_headers()
             return
-        ranged = given.get("Range", "") if given.get("If-Range") == server.etag else ""
+        same = server.careless or given.get("If-Range") == server.etag
+        ranged = given.get("Range", "") if same else ""
+        end = len(body)
         if ranged and server.ranges:
-            begin = int(ranged.removeprefix("bytes=").rstrip("-"))
+            begin = int(ranged.removeprefix("bytes=").rstrip("-")) + server.off
+            if begin >= len(body):
+                self.send_response(416)
+                self.end_headers()
+                return
+            end = min(end, begin + server.most)
             self.send_response(206)
-            self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+            self.send_header("Content-Range", f"bytes {begin}-{end - 1}/{len(body)}")
         else:
             self.send_response(200)
         if server.etag:
             self.send_header("ETag", server.etag)
         for name, value in server.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body) - begin))
+        self.send_header("Content-Length", str(end - begin))
         self.end_headers()
-        stop = server.cuts.pop(0) if server.cuts else len(body)
+        stop = server.cuts.pop(0) if server.cuts else end
         for at in range(begin, stop, 1 << 16):
             self.wfile.write(body[at : min(at + (1 << 16), stop)])
             time.sleep(server.slow)
@@ -100,8 +107,8 @@ def server():
         made.lock, made.asked, made.busy, made.busiest = threading.Lock(), [], 0, 0
         made.body, made.etag, made.headers = BODY, '"v1"', {}
         made.ranges, made.cuts, made.slow, made.pause = True, [], 0.0, 0.0
-        made.dead = made.drip = made.mute = False
-        made.software = "Careful/1.0"
+        made.dead = made.drip = made.mute = made.careless = False
+        made.software, made.most, made.off = "Careful/1.0", len(BODY), 0
         made.url = f"http://127.0.0.1:{made.server_port}/file"
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made
@@ -197,6 +204,66 @@ def test_a_file_that_changed_while_it_broke_off_is_begun_anew(server, session):
     server.body, server.etag = BODY[::-1], '"v2"'
     assert download(session, server.url).body == BODY[::-1]
     assert ranges(server) == [None, "bytes=300000-"]
+
+
+def broken_off(server, session, *, at=300_000):
+    """Let a download break off, which leaves a part."""
+    server.cuts = [at]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(downloads, "TRIES", 1)
+        with pytest.raises(UnreachableError):
+            download(session, server.url)
+    server.asked.clear()
+
+
+def test_two_versions_are_not_mixed_by_a_server_that_knows_no_if_range(server, session, store):
+    broken_off(server, session)
+    server.careless, server.body, server.etag = True, BODY[::-1], '"v2"'
+    found = download(session, server.url)
+    assert (found.body, found.tries) == (BODY[::-1], 2)
+    assert ranges(server) == ["bytes=300000-", None]
+    assert store.find(server.url)[1] == BODY[::-1]
+
+
+def test_what_a_part_of_the_answer_does_not_say_of_its_version_is_not_added(server, session):
+    broken_off(server, session)
+    server.careless, server.body, server.etag = True, BODY[::-1], ""
+    assert download(session, server.url).body == BODY[::-1]
+
+
+def test_the_rest_comes_in_as_many_ranges_as_the_server_likes(server, session, store):
+    broken_off(server, session)
+    server.most = 300_000
+    found = download(session, server.url)
+    assert (found.body, found.tries) == (BODY, 3)
+    assert ranges(server) == ["bytes=300000-", "bytes=600000-", "bytes=900000-"]
+    assert store.find(server.url)[1] == BODY
+
+
+def test_another_range_than_the_one_that_was_asked_for_is_not_added(server, session):
+    broken_off(server, session)
+    server.off = 5
+    assert download(session, server.url).body == BODY
+    assert ranges(server) == ["bytes=300000-", None]
+
+
+def test_a_file_that_became_shorter_than_its_part_is_begun_anew(server, session):
+    broken_off(server, session)
+    server.careless, server.body, server.etag = True, BODY[:1000], '"v2"'
+    assert download(session, server.url).body == BODY[:1000]
+    assert ranges(server) == ["bytes=300000-", None]
+
+
+def test_a_large_file_comes_where_no_part_can_be_kept(server, session, store):
+    # Whatever the reason, it is an error of the disk: nobody may write there, or it is full.
+    store._folder.write_text("no folder")
+    assert download(session, server.url).body == BODY
+
+
+def test_a_part_that_cannot_be_begun_is_no_reason_to_fail(server, session, store):
+    name = hashlib.sha256(server.url.encode()).hexdigest()
+    (store._folder / "parts" / f"{name}.json").mkdir(parents=True)
+    assert download(session, server.url).body == BODY
 
 
 def test_a_server_that_knows_no_ranges_is_asked_for_the_whole(server, session):
@@ -297,6 +364,20 @@ def test_what_was_changed_on_disk_is_not_taken(server, session, store):
     path.write_bytes(b"something else")
     found = download(session, server.url)
     assert (found.body, found.kept) == (BODY, False)
+    # It is as it should be again.
+    assert download(session, server.url).kept
+
+
+def test_a_lock_that_is_held_stays_when_room_is_made(tmp_path):
+    store = Kept(tmp_path / "downloads", limit=10_000)
+    with store.part("http://a/") as one:
+        for i in range(8):
+            body = bytes([i]) * 2000
+            known = kept.Known(etag=f'"{i}"', modified="", media="", sha256=kept_hash(body))
+            store.keep(f"http://a/{i}", known, body)
+        with store.part("http://a/") as other:
+            assert one is not None
+            assert other is None
 
 
 def test_a_part_belongs_to_one_download_at_a_time(store):

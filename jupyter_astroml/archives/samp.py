@@ -40,6 +40,8 @@ _PIECE = 1 << 20
 # What is kept of where rows are from; their hash is not, since they may have been changed.
 _ORIGIN = ("archive", "url", "adql", "job", "date")
 _MAX_WORDS = 1 << 16
+# What the sender of an address hears when it is no table.
+_UNREAD = "No table could be read there"
 
 
 def send(table: Table, *, to: str = "", name: str = "", timeout: float = 60.0) -> tuple[str, ...]:
@@ -128,8 +130,9 @@ def receive(*, timeout: float = 300.0) -> Table:
         told = told if isinstance(told, dict) else {}
         try:
             table = _read(str(told.get("url", "")))
-        except AstroMLError as err:
-            _answer(client, message, why=str(err))
+        except AstroMLError:
+            # The error may quote what stands at the address, which is not the sender's to know.
+            _answer(client, message, why=_UNREAD)
             raise
         _answer(client, message)
         name = _name(client, sender)

@@ -201,6 +201,20 @@ def test_whatever_is_no_plain_file_or_web_address_is_refused(hub, tmp_path):
         assert told[0]["samp.status"] == "samp.error"
 
 
+def test_whoever_sent_an_address_does_not_hear_what_stands_there(hub, tmp_path):
+    (tmp_path / "secret").write_text("the key is 7319")
+    with serving() as server, sender() as other:
+        server.files["/secret"] = b"the key is 7319"
+        for url in ((tmp_path / "secret").as_uri(), f"{server.url}/secret"):
+            told = []
+            thread = offer(other, url, tell=told)
+            with pytest.raises(AstroMLError, match="7319"):
+                aml.receive(timeout=20)
+            thread.join()
+            assert told[0]["samp.status"] == "samp.error"
+            assert "key" not in str(told)
+
+
 def test_nobody_can_ask_us_for_the_environment(hub, monkeypatch):
     monkeypatch.setenv("CADC_TOKEN", "secret-of-the-user")
     found = []

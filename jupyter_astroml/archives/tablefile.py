@@ -9,8 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
+from glob import escape
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 
@@ -130,11 +132,12 @@ def _opened(path: Path) -> Iterator[parquet.Parquet]:
     try:
         file = path.open("rb")
     except OSError as err:
-        part = _part(path)
-        unfinished = part.exists()
+        left = _parts(path)
         raise ArchiveError(
-            f"{path} was not finished" if unfinished else f"{path} cannot be read",
-            cause=f"its writing was interrupted and left {part.name}" if unfinished else str(err),
+            f"{path} was not finished" if left else f"{path} cannot be read",
+            cause=f"its writing goes on, or broke off and left {left[0].name}"
+            if left
+            else str(err),
             remedy="ask the archive again",
         ) from err
     with file:
@@ -157,7 +160,13 @@ def _first(
 
 
 def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
+    """Return a name for a file that is not whole; two that write one file must not share it."""
+    return path.with_name(f"{path.name}.{uuid4().hex[:8]}.part")
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return what the writers of a file left behind, or still write."""
+    return sorted(path.parent.glob(f"{escape(path.name)}.*.part"))
 
 
 class Writer:
@@ -177,7 +186,7 @@ class Writer:
     def __init__(self, path: Path) -> None:
         self._path, self._draft = path, _part(path)
         try:
-            self._file: IO[bytes] = self._draft.open("wb")
+            self._file: IO[bytes] = self._draft.open("xb")
         except OSError as err:
             raise _unwritable(path, err) from err
         self._hash: RowHash | None = None

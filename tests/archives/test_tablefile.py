@@ -15,7 +15,7 @@ from astropy.table import Table
 from jupyter_astroml.archives import answer, votables
 from jupyter_astroml.archives.archive import OverflowedWarning, archive
 from jupyter_astroml.archives.rowhash import RowHash, row_hash
-from jupyter_astroml.archives.tablefile import TableFile
+from jupyter_astroml.archives.tablefile import TableFile, Writer
 from jupyter_astroml.core.errors import ArchiveError, QueryError
 
 FORMS = ["tabledata", "binary2", "parquet"]
@@ -158,9 +158,26 @@ def test_an_answer_that_is_not_whole_leaves_the_old_file_alone(form, fault, tmp_
 
 
 def test_a_file_whose_writing_was_interrupted_says_so(tmp_path):
-    (tmp_path / "t.parquet.part").write_bytes(b"PAR1 and more")
+    left = Writer(tmp_path / "t.parquet")
     with pytest.raises(ArchiveError, match="not finished"):
         len(TableFile(tmp_path / "t.parquet"))
+    left.__exit__()
+
+
+def test_two_downloads_to_one_file_do_not_write_into_each_other(tmp_path):
+    path = tmp_path / "t.parquet"
+
+    def slowly():
+        first, *others = pieces(document("binary2", 3000))
+        yield first
+        # Another process asks for the same file, and has it before this one.
+        answer.filed([document("binary2", 5)], path, about=ABOUT)
+        assert len(TableFile(path)) == 5
+        yield from others
+
+    answer.filed(slowly(), path, about=ABOUT)
+    assert len(TableFile(path).read()) == 3000
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_folder_that_does_not_exist_is_told_before_the_query(sky, tmp_path):

@@ -17,6 +17,7 @@ import jupyter_astroml as aml
 from jupyter_astroml.archives.datalink import follow
 from jupyter_astroml.archives.downloads import download
 from jupyter_astroml.archives.http import Session
+from jupyter_astroml.compute.replay import _compared
 from jupyter_astroml.core.errors import ModelError
 
 N = 6
@@ -144,3 +145,27 @@ def test_the_shell_ends_with_one_where_something_is_different(files, done):
     finally:
         path.write_bytes(kept)
     assert (code, told["different"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("then", "now", "expected"),
+    [
+        (np.inf, 5.0, "different"),
+        (np.inf, -np.inf, "different"),
+        (5.0, np.inf, "different"),
+        (np.inf, np.inf, "same"),
+        (np.nan, np.nan, "same"),
+        (np.nan, 5.0, "different"),
+        (1.0, 1.0 + 1e-9, "close"),
+        (2**53, 2**53 + 1, "close"),
+        (2**53, 2**53, "same"),
+    ],
+)
+@pytest.mark.parametrize("relative", [0.0, 1e-3])
+def test_two_answers_are_compared_as_they_are(then, now, expected, relative):
+    alike, equal, off = _compared(
+        np.array([then]), np.array([now]), relative=relative, absolute=2.0
+    )
+    found = "same" if equal[0] else "close" if alike[0] else "different"
+    assert found == expected
+    assert np.isfinite(off)

@@ -204,16 +204,16 @@ def _compared(
     if before.dtype.kind not in "biuf" or after.dtype.kind not in "biuf":
         alike = np.array([bool(np.all(a == b)) for a, b in zip(before, after, strict=True)], bool)
         return alike, alike, 0.0
-    a, b = before.astype(np.float64).reshape(n, -1), after.astype(np.float64).reshape(n, -1)
-    both = np.isnan(a) & np.isnan(b)
+    before, after = before.reshape(n, -1), after.reshape(n, -1)
+    # Compared as they are: not every integer of 64 bits is a float.
+    equal = (before == after) | (np.isnan(before) & np.isnan(after))
+    a, b = before.astype(np.float64), after.astype(np.float64)
+    finite = np.isfinite(a) & np.isfinite(b)
     with np.errstate(invalid="ignore"):
-        gap = np.where((a == b) | both, 0.0, np.abs(a - b))
-        close = np.atleast_1d((gap <= absolute + relative * np.abs(a)).all(axis=1))
-    return (
-        close,
-        np.atleast_1d((gap == 0).all(axis=1)),
-        float(gap[np.isfinite(gap)].max(initial=0.0)),
-    )
+        gap = np.where(equal, 0.0, np.abs(a - b))
+        # Nothing is near infinity but itself.
+        close = equal | (finite & (gap <= absolute + relative * np.abs(a)))
+    return close.all(axis=1), equal.all(axis=1), float(gap[finite].max(initial=0.0))
 
 
 def _told(name: str, answer: str, then: Any, now: Any) -> Difference:

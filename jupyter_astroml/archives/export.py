@@ -115,7 +115,10 @@ def _parts(name: str, column: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(column, Time):
         about["meta"] |= {"xtype": "timestamp"}
         about["description"] = f"{column.info.description or name} ({column.scale.upper()})"
-        yield name, MaskedColumn(column.isot, mask=column.mask, **about)
+        # Times are two floats, of which the usual three digits of a second are a small part.
+        exact = column.copy()
+        exact.precision = 9
+        yield name, MaskedColumn(exact.isot, mask=column.mask, **about)
     elif isinstance(column, SkyCoord):
         for axis in ("ra", "dec"):
             meta = {"ucd": f"pos.eq.{axis};meta.main"}

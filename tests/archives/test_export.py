@@ -88,13 +88,17 @@ def test_arrays_of_one_and_of_several_lengths_come_back(tmp_path):
 
 def test_times_quantities_and_positions_become_plain_columns(tmp_path):
     table = QTable()
-    table["when"] = Time(["2020-01-01T00:00:00", "2021-01-01T12:00:00"], scale="tdb")
+    table["when"] = Time(["2020-01-01T00:00:00.000466789", "2021-01-01T12:00:00"], scale="tdb")
     table["day"] = Column(np.array(["2020-01-01", "NaT"], "M8[D]"))
     table["size"] = [1.0, 2.0] * u.arcmin
     table["place"] = SkyCoord([10, 20], [-5, 5], unit="deg", frame="icrs")
     document = again(table, tmp_path).get_first_table()
     found = document.to_table()
-    assert found["when"].tolist() == ["2020-01-01T00:00:00.000", "2021-01-01T12:00:00.000"]
+    assert found["when"].tolist() == [
+        "2020-01-01T00:00:00.000466789",
+        "2021-01-01T12:00:00.000000000",
+    ]
+    assert table["when"].precision == 3
     assert by_name_datatypes(document) == {"when": "char", "day": "char"}
     assert found["day"].tolist() == ["2020-01-01", ""]
     assert table["day"].meta == {}

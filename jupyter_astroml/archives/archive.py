@@ -219,8 +219,8 @@ class Archive:
         adql, mode, maxrec, upload, form, timeout, progress
             As for `query`.
         path : Path or str
-            File to write; until the answer is whole it is called ``<path>.part``, and a file that
-            has the name already stays as it is.
+            File to write; until the answer is whole it has a name of its own that ends in
+            ``.part``, and a file that is there already stays as it is.
 
         Returns
         -------
@@ -731,5 +731,5 @@ def archive(
     """
     known = lookup(name) if isinstance(name, str) else name
     if url:
-        known = replace(known, url=url)
+        known = replace(known, url=lookup(url).url)
     return Archive(known, login=login(known, credential=credential, ask=ask))

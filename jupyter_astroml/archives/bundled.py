@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
@@ -87,15 +88,23 @@ class Known:
 
 
 def origin(url: str) -> tuple[str, str, int] | None:
-    """Return scheme, host and port of an address of the web, or None for whatever is none."""
+    """Return scheme, host and port of an address of the web, or None for whatever is none.
+
+    One with a name or a password in it is none: it would be shown and written down everywhere.
+    """
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
         return None
     return parts.scheme, parts.hostname, port or {"http": 80, "https": 443}[parts.scheme]
+
+
+def variable(name: str) -> str:
+    """Return the name of the environment variable that holds the token of an archive."""
+    return f"ASTROML_TOKEN_{re.sub(r'[^A-Z0-9]', '_', name.upper())}"
 
 
 def checked(given: object) -> Known:

@@ -10,7 +10,7 @@ from html import escape
 from importlib import metadata
 from pathlib import Path
 
-from jupyter_astroml.archives.bundled import DEMO, KNOWN, Known, checked, origin
+from jupyter_astroml.archives.bundled import DEMO, KNOWN, Known, checked, origin, variable
 from jupyter_astroml.core.errors import ArchiveError
 
 __all__ = [
@@ -31,6 +31,7 @@ GROUP = "jupyter_astroml.archives"
 SITE_FILES = ("jupyter_astroml_archives.yaml", "jupyter_astroml_archives.json")
 VARIABLE = "ASTROML_ARCHIVES"
 _MAX_BYTES = 2**20
+_LOG_IN = "leave it out, and log in: aml.archive(…, credential=aml.Basic(user, password))"
 
 
 class SkippedArchiveWarning(UserWarning):
@@ -138,11 +139,15 @@ def lookup(name: str) -> Known:
         If the name is unknown and no http(s) URL.
     """
     place = origin(name)
+    if place is None and "@" in name:
+        # Not quoted: it may hold a password.
+        raise ArchiveError("The address of an archive holds a name or a password", remedy=_LOG_IN)
+    found = {k.name: k for k in archives()}
     if place:
         # A host that is called like an archive must not be given that archive's login.
-        host = place[1] if place[1] not in {k.name for k in KNOWN} else name
+        words = {variable(each) for each in found}
+        host = place[1] if variable(place[1]) not in words else name
         return Known(name=host, title=name, url=name.rstrip("/"))
-    found = {k.name: k for k in archives()}
     if name in found:
         return found[name]
     near = difflib.get_close_matches(name, found, n=2) or found

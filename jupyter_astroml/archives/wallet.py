@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from jupyter_astroml.archives.bundled import KNOWN, Known, origin
+from jupyter_astroml.archives.bundled import KNOWN, Known, origin, variable
 from jupyter_astroml.archives.credentials import (
     MAX_BYTES,
     Basic,
@@ -44,8 +43,7 @@ def given(entry: Known) -> Iterator[Credential]:
     entry : Known
         The archive.
     """
-    word = re.sub(r"[^A-Z0-9]", "_", entry.name.upper())
-    if token := os.environ.get(f"ASTROML_TOKEN_{word}"):
+    if token := os.environ.get(variable(entry.name)):
         yield as_token(entry, token)
     for name, make in _VARIABLES.get(entry.realm, ()):
         if value := os.environ.get(name):
@@ -117,7 +115,7 @@ def asked(entry: Known) -> Credential:
     except (EOFError, NotImplementedError, OSError) as err:
         raise SettingsError(
             f"There is no keyboard to ask for the login at {entry.title}",
-            remedy=f"set ASTROML_TOKEN_{entry.name.upper()}, or write it into ~/{CREDENTIALS}",
+            remedy=f"set {variable(entry.name)}, or write it into ~/{CREDENTIALS}",
         ) from err
 
 

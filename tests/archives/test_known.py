@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from jupyter_astroml.archives.archive import archive
 from jupyter_astroml.archives.known import (
     KNOWN,
     Archives,
@@ -13,6 +14,7 @@ from jupyter_astroml.archives.known import (
     archives,
     lookup,
 )
+from jupyter_astroml.core.errors import ArchiveError
 
 HERE = {"name": "here", "title": "Ours", "url": "https://vo.example.org/tap", "auth": ["bearer"]}
 
@@ -116,6 +118,16 @@ def test_any_tap_service_is_an_archive_by_its_url():
     entry = lookup("https://vo.example.org:8443/tap/")
     assert entry.url == "https://vo.example.org:8443/tap"
     assert entry.origins == {("https", "vo.example.org", 8443)}
+
+
+@pytest.mark.parametrize("user", ["user:s3cret@", "s3cret@", ":s3cret@"])
+def test_a_password_in_an_address_is_refused_and_not_repeated(user):
+    address = f"https://{user}vo.example.org/tap"
+    for ask in (lambda: lookup(address), lambda: archive("cadc", url=address)):
+        with pytest.raises(ArchiveError, match="password") as told:
+            ask()
+        assert "s3cret" not in str(told.value)
+        assert "credential=" in told.value.remedy
 
 
 def test_titles_cannot_put_markup_into_a_notebook():

@@ -415,6 +415,14 @@ def test_a_host_that_is_called_like_an_archive_gets_nothing(home, monkeypatch):
     monkeypatch.setenv("ASTROML_TOKEN_CADC", TOKEN)
     monkeypatch.setenv("CADC_TOKEN", TOKEN)
     assert login(lookup("https://cadc/tap")) is None
+    (home / "archives.json").write_text(
+        json.dumps([{"name": "my-campus", "url": "https://vo.campus.example/tap"}])
+    )
+    monkeypatch.setenv("ASTROML_ARCHIVES", str(home / "archives.json"))
+    monkeypatch.setenv("ASTROML_TOKEN_MY_CAMPUS", TOKEN)
+    assert login(lookup("my-campus")) is not None
+    for host in ("my-campus", "my.campus", "MY-CAMPUS"):
+        assert login(lookup(f"https://{host}/tap")) is None
 
 
 @pytest.fixture

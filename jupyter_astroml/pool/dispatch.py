@@ -301,7 +301,7 @@ class Dispatcher:
                         self._send(slot, batch)
 
     def _next(self) -> _Batch | None:
-        while units := self._queue.take(objects=self._merge, seconds=self._unit_seconds):
+        while units := self._queue.take(objects=self._merge):
             wanted = [unit for unit in units if not unit.request.over]
             if wanted:
                 return _Batch(wanted)

@@ -38,6 +38,14 @@ class Unit(Protocol):
     def seconds_in_all(self) -> float:
         """Worker time of this unit and of all that follow it."""
 
+    @property
+    def added(self) -> float:
+        """Worker time that it adds to a batch of others: less than it takes alone."""
+
+    @property
+    def batch_seconds(self) -> float:
+        """Worker time that a batch with it should take at most, unless it takes longer alone."""
+
     def __len__(self) -> int:
         """Return the number of objects."""
 
@@ -96,15 +104,14 @@ class FairQueue(Generic[U]):
         else:
             line.units.append(unit)
 
-    def take(self, *, objects: int = 1, seconds: float = 0.0) -> list[U]:
+    def take(self, *, objects: int = 1) -> list[U]:
         """Return the units whose turn it is: one, and others of its kind that fit beside it.
 
         Parameters
         ----------
         objects : int
             Most in a batch of several units; a single unit may be larger.
-        seconds : float
-            Most of such a batch.
+            Its time is limited by the first unit's ``batch_seconds``.
 
         Returns
         -------
@@ -116,7 +123,7 @@ class FairQueue(Generic[U]):
             return []
         batch = [first]
         if first.mergeable:
-            batch += self._beside(first, objects - len(first), seconds - first.seconds)
+            batch += self._beside(first, objects - len(first), first.batch_seconds - first.seconds)
         return batch
 
     def charge(self, user: str, seconds: float) -> None:
@@ -201,8 +208,8 @@ class FairQueue(Generic[U]):
                 head = line.units[0]
                 if head.kind != first.kind or not head.mergeable:
                     break
-                if len(head) > objects or head.seconds > seconds:
+                if len(head) > objects or head.added > seconds:
                     break
-                objects, seconds = objects - len(head), seconds - head.seconds
+                objects, seconds = objects - len(head), seconds - head.added
                 found.append(self._pop(user, line))
         return found

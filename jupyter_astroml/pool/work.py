@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,8 +96,26 @@ class Request:
         return Unit(self, start, min(start + count, len(self.values)))
 
     def seconds(self, objects: int) -> float:
-        """Return the worker time that so many of the objects are expected to take."""
-        return objects * self._costs.each(self.kind)
+        """Return the worker time that a unit of so many objects is expected to take."""
+        return self._costs.seconds(self.kind, objects)
+
+    def seconds_of_rest(self, start: int) -> float:
+        """Return the worker time of all units from this object on."""
+        rest = len(self.values) - start
+        if rest <= 0:
+            return 0.0
+        whole = self._costs.objects(self.kind, seconds=self._seconds, most=self._most)
+        return math.ceil(rest / whole) * self.seconds(0) + rest * self.each
+
+    @property
+    def each(self) -> float:
+        """Worker time that one more object adds to a batch."""
+        return self._costs.each(self.kind)
+
+    @property
+    def batch_seconds(self) -> float:
+        """Worker time that a batch of such objects should take."""
+        return self._costs.aim(self.kind, seconds=self._seconds)
 
     def keep(self, start: int, outputs: np.ndarray | None, status: np.ndarray) -> None:
         """Take in what became of some objects; the last ones answer the request."""
@@ -162,8 +181,18 @@ class Unit:
     @property
     def seconds_in_all(self) -> float:
         """Worker time of this unit and of all that follow it."""
-        rest = len(self.request.values) - self.stop if self._follows else 0
-        return self.seconds + self.request.seconds(rest)
+        rest = self.request.seconds_of_rest(self.stop) if self._follows else 0.0
+        return self.seconds + rest
+
+    @property
+    def added(self) -> float:
+        """Worker time that it adds to a batch of others."""
+        return len(self) * self.request.each
+
+    @property
+    def batch_seconds(self) -> float:
+        """Worker time that a batch with it should take."""
+        return self.request.batch_seconds
 
     @property
     def values(self) -> np.ndarray:

@@ -393,8 +393,9 @@ class Dispatcher:
 
     def _failed(self, batch: _Batch, text: str) -> None:
         """Find the objects that the model fails on; the others get their answers."""
+        tried_alone = len(batch.units) == 1 and len(batch.units[0]) == 1
         for unit in self._smaller(batch):
-            if len(unit) > 1 and unit.request.failures < _MOST_FAILURES:
+            if not tried_alone and unit.request.failures < _MOST_FAILURES:
                 self._queue.put(unit, first=True)
                 continue
             log.info("%s failed on %d objects: %s", unit.kind.model, len(unit), text)

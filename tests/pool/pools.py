@@ -72,7 +72,7 @@ def free_port():
         return found.getsockname()[1]
 
 
-def poison_model(folder, name="poison", *, milliseconds=0.0):
+def poison_model(folder, name="poison", **options):
     """A site's model that does what its input says."""
     import torch
     from safetensors.torch import save_file
@@ -83,7 +83,7 @@ def poison_model(folder, name="poison", *, milliseconds=0.0):
     bundled = yaml.safe_load((find("galaxy_morphology").folder / "card.yaml").read_text())
     bundled["id"] = name
     bundled["input"] |= {"bands": ["r"], "size": [SIDE, SIDE]}
-    bundled["network"] = {"architecture": "poison", "options": {"milliseconds": milliseconds}}
+    bundled["network"] = {"architecture": "poison", "options": options}
     bundled["outputs"]["names"] = ["plus", "minus"]
     home = folder / name
     home.mkdir(parents=True)

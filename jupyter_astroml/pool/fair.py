@@ -201,6 +201,10 @@ class FairQueue(Generic[U]):
         They come before their turn, which costs nobody anything, and are charged for it.
         """
         found: list[U] = []
+        if objects < 1 or seconds < first.added / len(first):
+            # No object of this kind fits: with many users, a look at all of their lines costs more
+            # than everything else here.
+            return found
         # The user of the batch comes last: sharing it is of more use to the others.
         order = [user for user in self._lines if user != first.user] + [first.user]
         for user in order:

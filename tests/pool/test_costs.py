@@ -1,10 +1,12 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jupyter_astroml.pool.costs import Costs
 
 KIND = ("galaxy", (3, 64, 64))
+# A busy machine takes its time.
+calm = settings(deadline=None, max_examples=60)
 parts = st.tuples(st.floats(0.0, 0.05), st.floats(1e-5, 0.05))
 sizes = st.lists(st.integers(1, 256), min_size=30, max_size=60)
 
@@ -32,6 +34,7 @@ def test_the_fixed_part_is_found_from_batches_of_different_sizes():
     assert costs.seconds(KIND, 0) == pytest.approx(0.014, rel=0.2)
 
 
+@calm
 @given(parts, sizes)
 def test_a_batch_of_a_usual_size_is_expected_to_take_what_it_took(line, ns):
     fixed, each = line
@@ -41,6 +44,7 @@ def test_a_batch_of_a_usual_size_is_expected_to_take_what_it_took(line, ns):
     assert costs.seconds(KIND, mean) == pytest.approx(fixed + each * mean, rel=0.5)
 
 
+@calm
 @given(parts, st.integers(1, 200))
 def test_batches_of_one_size_are_expected_to_take_their_time_exactly(line, n):
     seconds = line[0] + line[1] * n
@@ -48,6 +52,7 @@ def test_batches_of_one_size_are_expected_to_take_their_time_exactly(line, n):
     assert taught([(n, seconds)] * 20).seconds(KIND, n) == pytest.approx(seconds)
 
 
+@calm
 @given(st.lists(st.tuples(st.integers(1, 4096), st.floats(1e-6, 100.0)), min_size=1, max_size=40))
 def test_no_measurement_makes_a_part_negative_or_a_size_senseless(times):
     costs = taught(times)
@@ -58,6 +63,7 @@ def test_no_measurement_makes_a_part_negative_or_a_size_senseless(times):
     assert 1 <= costs.objects(KIND, seconds=0.1, most=1024) <= 1024
 
 
+@calm
 @given(parts, st.floats(0.02, 1.0))
 def test_units_that_are_used_settle_where_a_batch_takes_its_time(line, wished):
     fixed, each = line

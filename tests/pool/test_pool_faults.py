@@ -86,6 +86,14 @@ def test_an_object_on_which_the_model_fails_costs_no_worker(pool, client, job, o
     assert status(client(pool, "root"))["events"]["workers_lost"] == before
 
 
+@pytest.mark.parametrize("bad", [0, 1])
+def test_the_neighbour_of_an_object_on_which_the_model_fails_is_answered(
+    pool, client, job, objects, bad
+):
+    got = answer(client(pool), job(), poisoned(objects(2), bad, FAIL))
+    assert np.flatnonzero(got.status).tolist() == [bad]
+
+
 def test_values_that_are_not_finite_are_named(pool, client, job, objects):
     values = objects(50)
     values[3, 0, 2, 2] = np.inf

@@ -15,6 +15,8 @@ from jupyter_astroml.pool.policy import Oidc
 
 # How long a revoked token still works; the Hub's own default is five minutes.
 _CACHE_SECONDS = 30
+# A hub that hangs must not make every request of a user hang with it.
+_HUB_SECONDS = 10.0
 # How services are told from users, as in the policy's list of administrators.
 _SERVICE = "service:"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -87,7 +89,8 @@ class Hub:
         from tornado.web import HTTPError
 
         try:
-            found = await self._hub.user_for_token(token, use_cache=True, sync=False)
+            async with asyncio.timeout(_HUB_SECONDS):
+                found = await self._hub.user_for_token(token, use_cache=True, sync=False)
         except (HTTPError, OSError) as err:
             raise PoolError(
                 503,

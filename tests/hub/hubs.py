@@ -124,7 +124,7 @@ class Hub:
         if self._about_pool and self.pool_process is None:
             self._start_pool()
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
+            self.process = psutil.Popen(
                 [sys.executable, "-m", "jupyterhub", "-f", str(HERE / "jupyterhub_config.py")],
                 env=self._environment,
                 cwd=self.home,
@@ -204,7 +204,7 @@ class Hub:
         for process in filter(None, (self.process, self.pool_process)):
             if process.poll() is None:
                 process.terminate()
-                with suppress(subprocess.TimeoutExpired):
+                with suppress(subprocess.TimeoutExpired, psutil.TimeoutExpired):
                     process.wait(40)
         for process in self._ours():
             with suppress(psutil.Error):

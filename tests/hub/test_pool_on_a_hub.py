@@ -212,14 +212,41 @@ def test_a_run_goes_on_when_the_service_is_killed(hub, demo_archive, tmp_path, m
 @pytest.mark.timeout(240)
 def test_without_the_hub_nobody_gets_in(make_hub, client):
     own = make_hub(workers={"count": 1})
-    token = own.token("alice")["token"]
+    token, other = own.token("alice")["token"], own.token("alice")["token"]
+
+    def refused(token):
+        reply = asked(own, "v1/me", token, pool=own.pool_itself)
+        assert (reply.status_code, reply.json()["code"]) == (503, "hub")
+        assert int(reply.headers["Retry-After"]) > 0
+
+    # It hangs, answers again, and ends without a word.
+    own.process.suspend()
+    refused(token)
+    own.process.resume()
+    assert asked(own, "v1/me", token, pool=own.pool_itself).status_code == 200
     own.kill()
-    reply = asked(own, "v1/me", token, pool=own.pool_itself)
-    assert (reply.status_code, reply.json()["code"]) == (503, "hub")
-    assert int(reply.headers["Retry-After"]) > 0
+    refused(other)
     assert asked(own, "health", pool=own.pool_itself).json() == {"alive": True}
     with pytest.raises(RunError, match="cannot be checked now"):
-        client(own, token, patience=1).get("me")
+        client(own, other, patience=1).get("me")
+
+
+def test_tokens_stay_out_of_logs_and_workers(hub, client, values):
+    token = hub.token("alice")["token"]
+    alice = client(hub, token)
+    name = job(alice)
+    alice.send(name, 0, values)
+    alice.fetch(name, 0)
+    alice.delete(name)
+    written = [hub.log, *(hub.home / "spool").rglob("*")]
+    assert len(written) > 3
+    found = [path for path in written if path.is_file() and token.encode() in path.read_bytes()]
+    assert found == []
+    # The service itself had the hub's token from the hub; no process that runs models has.
+    children = hub.service_process().children(recursive=True)
+    assert len(children) >= 2
+    for child in children:
+        assert not [key for key in child.environ() if key.startswith("JUPYTERHUB")]
 
 
 @pytest.mark.timeout(240)

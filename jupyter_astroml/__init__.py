@@ -27,6 +27,7 @@ _PUBLIC = {
     "logout": "session",
     "manifest": "session",
     "model": "session",
+    "import_model": "session",
     "models": "session",
     "open_run": "session",
     "predict": "session",

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import click
 
+from jupyter_astroml.cli.importing import import_
 from jupyter_astroml.cli.pool import pool
 from jupyter_astroml.core.errors import AstroMLError
 
@@ -405,6 +406,9 @@ def models_show(model: str, as_json: bool) -> None:  # noqa: FBT001
         click.echo(f"limit:    {limit}")
     for citation in card.citations:
         click.echo(f"cite:     {citation.text}")
+
+
+models_.add_command(import_)
 
 
 @models_.command("test")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -51,6 +51,51 @@ def replay_model(name: str) -> Any:
     from jupyter_astroml.models.loading import replay as again
 
     return again(name)
+
+
+def import_model(
+    path: Path | str,
+    *,
+    name: str,
+    folder: Path | str | None = None,
+    bands: Sequence[str] = (),
+    classes: Sequence[str] = (),
+    flux_unit: str = "relative",
+    normalise: str = "none",
+    about: Mapping[str, str] | None = None,
+) -> Path:
+    """Make a model of published weights; see `jupyter_astroml.models.importing.import_model`.
+
+    Parameters
+    ----------
+    path, name, bands, classes, flux_unit, normalise, about
+        As there.
+    folder : Path, optional
+        Folder of model folders; by default the first of the setting ``model_path``.
+
+    Raises
+    ------
+    SettingsError
+        If there is no such folder.
+    """
+    from jupyter_astroml.models.importing import import_model as made
+
+    where = folder or next(iter(settings().model_path), None)
+    if where is None:
+        raise SettingsError(
+            "There is no folder for models of your own",
+            remedy="give one, and set ASTROML_MODEL_PATH to it so that its models are found",
+        )
+    return made(
+        path,
+        name=name,
+        folder=where,
+        bands=tuple(bands),
+        classes=tuple(classes),
+        flux_unit=flux_unit,
+        normalise=normalise,
+        about=about,
+    )
 
 
 def engines(model: str = "") -> Places:

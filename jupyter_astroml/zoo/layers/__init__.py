@@ -1,0 +1,1 @@
+"""Networks that are a list of plain layers: what published weights are imported into."""

@@ -1,0 +1,149 @@
+"""Published weights, read without the library that wrote them."""
+
+import csv
+import json
+import pickle
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from jupyter_astroml.cli import main
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.models.catalogue import find
+from jupyter_astroml.models.importing import import_model, read_weights
+from jupyter_astroml.models.loading import load
+
+h5py = pytest.importorskip("h5py")
+
+
+@pytest.fixture(scope="module")
+def weights(sky_data):
+    return sky_data / "weights"
+
+
+def test_braai_gives_the_scores_that_its_authors_published(
+    weights, sky_data, tmp_path, monkeypatch
+):
+    told = CliRunner().invoke(
+        main,
+        [
+            *("models", "import", str(weights / "braai_d6_m9.h5"), "--as", "braai"),
+            *("--into", str(tmp_path), "--bands", "science,reference,difference"),
+            *("--classes", "bogus,real", "--normalise", "l2", "--licence", "MIT"),
+        ],
+    )
+    assert told.exit_code == 0, told.output
+    monkeypatch.setenv("ASTROML_MODEL_PATH", str(tmp_path))
+    model = load("braai")
+    alerts = sky_data / "ztf_alerts" / "dev"
+    with np.load(alerts / "btsbot_example.npz") as stored:
+        stamps = stored["triplets"].transpose(0, 3, 1, 2)
+    with (alerts / "btsbot_example.csv").open() as file:
+        published = [float(row["new_drb"]) for row in csv.DictReader(file)]
+    (logits,) = model.logits(np.ascontiguousarray(stamps))
+    score = 1 / (1 + np.exp(-(logits[:, 1] - logits[:, 0]).astype(float)))
+    assert len(score) == len(published) == 23
+    np.testing.assert_allclose(score, published, atol=1e-6)
+    # Fluxes of an alert, not yet divided by anything, give the same.
+    (raw,) = model.logits(np.ascontiguousarray(1234 * stamps))
+    np.testing.assert_allclose(raw, logits, atol=1e-4)
+    assert find("braai").card.licence == "MIT"
+    assert "fill in" in find("braai").card.citations[0].text
+
+
+def test_stella_is_read_as_its_layers_say(weights):
+    found = read_weights(weights / "stella_ensemble_s0005_i0350_b0.73.h5")
+    assert found.shape == (1, 200)
+    assert found.binary
+    assert [layer["kind"] for layer in found.layers].count("conv") == 2
+    assert sum(array.size for array in found.tensors.values()) == 105_729
+
+
+@pytest.mark.parametrize(
+    ("name", "arrays"),
+    [
+        ("fink_snn_snia_vs_nonia.pt", 18),
+        ("upsilont_state_dict.pt", 33),
+        ("payne_NN_normalized_spectra.npz", 6),
+        ("superphot_paper_mlp-0.pt", 8),
+        ("naul_asas_full_gru64_emb64.weights.h5", 40),
+    ],
+)
+def test_arrays_are_read_where_no_network_is_described(weights, name, arrays, tmp_path):
+    found = read_weights(weights / name)
+    assert len(found.tensors) == arrays
+    assert all(np.isfinite(array).all() for array in found.tensors.values())
+    with pytest.raises(ModelError, match="does not describe their network"):
+        import_model(weights / name, name="it", folder=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_with_code_is_refused_and_the_code_does_not_run(weights, tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.raises(ModelError, match="is refused"):
+        read_weights(weights / "superphot_model_full_UNSAFE.pt")
+    mark = tmp_path / "mark"
+
+    class Gadget:
+        def __reduce__(self):
+            return (open, (str(mark), "w"))
+
+    import torch
+
+    torch.save({"weight": Gadget()}, tmp_path / "gadget.pt")
+    (tmp_path / "plain.pt").write_bytes(pickle.dumps(Gadget()))
+    mark.unlink(missing_ok=True)
+    np.savez(tmp_path / "gadget.npz", x=np.array([Gadget()], dtype=object))
+    mark.unlink(missing_ok=True)
+    for name in ("gadget.pt", "plain.pt", "gadget.npz"):
+        with pytest.raises(ModelError, match="is refused"):
+            read_weights(tmp_path / name)
+    for name in ("model.pkl", "model.pt2", "model.onnx", "model.keras", "model.mar", "model"):
+        (tmp_path / name).write_bytes(b"anything")
+        with pytest.raises(ModelError, match="are not read"):
+            read_weights(tmp_path / name)
+    assert not mark.exists()
+
+
+def sequential(kind):
+    return {"class_name": "Sequential", "config": {"layers": [{"class_name": kind, "config": {}}]}}
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"class_name": "Model", "config": {}},
+        sequential("Lambda"),
+        sequential("__class__"),
+        sequential("add"),
+        sequential("Dropout"),
+        {"class_name": "Sequential"},
+        {"class_name": "Sequential", "config": 3},
+        [],
+    ],
+)
+def test_networks_that_are_not_known_are_refused(tmp_path, config):
+    path = tmp_path / "it.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs["model_config"] = json.dumps(config)
+        file.create_group("model_weights").attrs["layer_names"] = []
+    with pytest.raises(ModelError):
+        import_model(path, name="it", folder=tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["it.h5"]
+
+
+def test_arrays_that_are_elsewhere_or_too_large_are_not_read(tmp_path):
+    (tmp_path / "secret").write_bytes(b"s" * 400)
+    for name in ("outside", "huge"):
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            group = file.create_group("model_weights")
+            group.attrs["layer_names"] = [b"one"]
+            one = group.create_group("one")
+            one.attrs["weight_names"] = [b"w"]
+            if name == "outside":
+                one.create_dataset("w", (100,), "f4", external=[(tmp_path / "secret", 0, 400)])
+            else:
+                one.create_dataset("w", (10**10,), "f4", chunks=(1 << 20,), compression="gzip")
+        with pytest.raises(ModelError, match="is no Keras file"):
+            read_weights(tmp_path / f"{name}.h5")

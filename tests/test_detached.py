@@ -97,6 +97,36 @@ def test_a_detached_run_is_stopped_and_completed(galaxies, tmp_path):
     assert before.items() <= after.items()
 
 
+NOTEBOOK = """
+import sys
+import jupyter_astroml as aml
+rows = aml.archive(sys.argv[1]).query("SELECT TOP 60 * FROM demo.galaxies ORDER BY id")
+try:
+    aml.predict(rows, model="galaxy_morphology", run=sys.argv[2], block=1, engine="here",
+                progress=False)
+except KeyboardInterrupt:
+    pass
+kept = 7
+print("all variables are here:", kept)
+"""
+
+
+def test_a_notebook_that_drives_a_run_is_not_ended_with_it(demo_archive, tmp_path):
+    folder = tmp_path / "run"
+    notebook = subprocess.Popen(
+        [sys.executable, "-c", NOTEBOOK, demo_archive.tap, str(folder)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    until(lambda: (folder / "run.json").exists() and Run.open(folder).driver())
+    with pytest.raises(RunError, match="notebook") as told:
+        aml.stop(folder)
+    assert "interrupt it there" in told.value.remedy
+    notebook.send_signal(signal.SIGINT)
+    assert "all variables are here: 7" in notebook.communicate(timeout=100)[0]
+    assert notebook.returncode == 0
+
+
 def test_why_a_detached_run_failed_is_told(galaxies, tmp_path):
     here = aml.predict(
         galaxies[:2], model="galaxy_morphology", run=tmp_path / "run", block=1, progress=False

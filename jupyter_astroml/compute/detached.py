@@ -108,14 +108,15 @@ def stop(run: Run, *, seconds: float = 60.0) -> Progress:
     Parameters
     ----------
     run : Run
-        Driven by a process of this user on this machine.
+        Driven on this machine, by a process of its own or by a command of the shell: whatever
+        else drives it, such as the kernel of another notebook, would not survive.
     seconds : float
         Time that it has to write what arrived and to give back its workers.
 
     Raises
     ------
     RunError
-        If it runs elsewhere, or does not stop.
+        If it runs elsewhere, in a notebook or a program, or does not stop.
     """
     driver = run.driver()
     if driver is None:
@@ -130,6 +131,12 @@ def stop(run: Run, *, seconds: float = 60.0) -> Progress:
         raise RunError(
             f"The run {run.folder.name} is driven by this process",
             remedy="interrupt the cell that runs it",
+        )
+    if not driver.get("stops"):
+        raise RunError(
+            f"The run {run.folder.name} is driven by a notebook or a program, the process {pid}",
+            cause="it would be ended with all that it holds",
+            remedy="interrupt it there: the stop button of that notebook, or Ctrl-C",
         )
     with suppress(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)

@@ -22,6 +22,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import socket
 import time
 import warnings
@@ -66,6 +67,8 @@ LOCK = "lock"
 DRIVER = "driver.json"
 LOG = "driver.log"
 
+# Looks at who drives a run, before whoever holds its lock is taken for one who does.
+_LOOKS = 20
 _BLOCK_NAME = re.compile(r"\d{5,10}")
 _TASK = re.compile(r"[a-z][a-z_]{0,39}")
 _TEXT = re.compile(r"[^\x00-\x1f\x7f]{0,400}")
@@ -421,7 +424,13 @@ class Run:
             with suppress(OSError):
                 write_json(
                     self.folder / DRIVER,
-                    {"pid": os.getpid(), "host": socket.gethostname(), "since": _now()},
+                    {
+                        "pid": os.getpid(),
+                        "host": socket.gethostname(),
+                        "since": _now(),
+                        # A notebook's kernel would end by the signal, with all its variables.
+                        "stops": callable(signal.getsignal(signal.SIGTERM)),
+                    },
                 )
             self._tidy()
             yield
@@ -439,16 +448,20 @@ class Run:
         from filelock import FileLock, Timeout
 
         lock = FileLock(self.folder / LOCK, timeout=0)
-        try:
-            lock.acquire()
-        except Timeout:
-            with suppress(RunError):
-                return read_json(self.folder / DRIVER)
-            return {}
-        except (OSError, NotImplementedError):
-            return None
-        lock.release()
-        return None
+        for _ in range(_LOOKS):
+            try:
+                lock.acquire()
+            except Timeout:
+                with suppress(RunError):
+                    return read_json(self.folder / DRIVER)
+            except (OSError, NotImplementedError):
+                return None
+            else:
+                lock.release()
+                return None
+            # It says no name: perhaps it only looks, as we do, and holds the lock for a moment.
+            time.sleep(0.01)
+        return {}
 
     def _span(self, index: int) -> tuple[int, int]:
         if not 0 <= index < self.n_blocks:

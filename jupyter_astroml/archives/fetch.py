@@ -52,7 +52,7 @@ class Delivery:
 
     @property
     def failures(self) -> dict[str, str]:
-        """Reason by id, for the objects that did not come."""
+        """Reason by id, for the objects that did not come; of one id, the last."""
         return {each.id: each.status for each in self.manifest if each.status != OK}
 
 
@@ -91,7 +91,8 @@ def deliver(references: References) -> Delivery:
             pool.map(lambda i: _get(session, places[i], references, i), range(len(references)))
         )
     samples, failures = stacked([found for found, _ in both], references)
-    manifest = [replace(e, status=failures.get(e.id, e.status)) for _, e in both]
+    # By row: two of them may have one id, such as a spectrum in two formats.
+    manifest = [replace(e, status=failures.get(i, e.status)) for i, (_, e) in enumerate(both)]
     return Delivery(samples, manifest)
 
 

@@ -26,7 +26,7 @@ TIME_ZERO = 2457000.0
 
 def stacked(
     answers: Sequence[Any], references: References
-) -> tuple[Samples | None, dict[str, str]]:
+) -> tuple[Samples | None, dict[int, str]]:
     """Make one record of what came.
 
     Parameters
@@ -40,19 +40,19 @@ def stacked(
     -------
     samples : Cutouts, LightCurves, Spectra or None
         The objects that came, in the order of the references; None if none came.
-    failures : dict of str to str
-        Reason by id, for the objects that did not, or do not fit among the others.
+    failures : dict of int to str
+        Reason by row, for the objects that did not, or do not fit among the others.
     """
     kind = references.kind or next(
         (RECORDS[type(a)] for a in answers if not isinstance(a, str)), ""
     )
-    failures: dict[str, str] = {}
+    failures: dict[int, str] = {}
     came: dict[int, Any] = {}
     for i, found in enumerate(answers):
         if isinstance(found, str):
-            failures[str(references.ids[i])] = found
+            failures[i] = found
         elif RECORDS[type(found)] != kind:
-            failures[str(references.ids[i])] = f"the file holds {RECORDS[type(found)]}, not {kind}"
+            failures[i] = f"the file holds {RECORDS[type(found)]}, not {kind}"
         else:
             came[i] = found
     if kind == "spectra":
@@ -60,7 +60,7 @@ def stacked(
     lost = _unlike(came, references)
     lost |= _oversized({i: found for i, found in came.items() if i not in lost})
     for i, reason in lost.items():
-        failures[str(references.ids[i])] = reason
+        failures[i] = reason
         del came[i]
     if not came:
         return None, failures

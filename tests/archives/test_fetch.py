@@ -7,7 +7,7 @@ from astropy.wcs import WCS
 from serving import DATALINK, curve, image, links, put, references, serving, written
 
 from jupyter_astroml.archives import stack as module
-from jupyter_astroml.archives.fetch import fetch
+from jupyter_astroml.archives.fetch import deliver, fetch
 from jupyter_astroml.core.joining import join
 
 
@@ -33,6 +33,16 @@ def test_a_damaged_file_fails_for_its_object_only(server):
     found, failures = fetch(references(urls))
     assert found.ids.tolist() == ["o0"]
     assert sorted(failures) == ["o1", "o2"]
+
+
+def test_two_rows_of_one_id_each_end_in_their_own_way(server):
+    (url,) = put(server, good=image(np.ones((8, 8))))
+    for urls in ([url, f"{server.url}/none"], [f"{server.url}/none", url]):
+        wanted = references(urls, ids=["a", "a"], ra=[np.nan] * 2, dec=[np.nan] * 2)
+        found = deliver(wanted)
+        assert found.samples.ids.tolist() == ["a"]
+        assert [each.status == "ok" for each in found.manifest] == [u == url for u in urls]
+        assert "404" in found.failures["a"]
 
 
 def test_a_cutout_beside_the_image_says_so(server):

@@ -27,11 +27,12 @@ from jupyter_astroml.archives.answer import (
     translated,
     warn_if_cut,
 )
+from jupyter_astroml.archives.closing import Closing
 from jupyter_astroml.archives.completion import Completions, complete
 from jupyter_astroml.archives.compose import observations, select
 from jupyter_astroml.archives.credentials import Credential
 from jupyter_astroml.archives.export import fitted
-from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, Session, pause
+from jupyter_astroml.archives.http import BUSY, TIMEOUT, TRIES, pause
 from jupyter_astroml.archives.known import DEMO, Known, lookup
 from jupyter_astroml.archives.limits import Limits, capability, limits
 from jupyter_astroml.archives.login import Login, login
@@ -64,41 +65,11 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
 }
 
 
-class _Session(Session):
-    """A session that closes what a library left open.
-
-    pyvo asks for answers as streams, and does not read all of them to the end.
-    """
-
-    def __init__(self, login: Login | None) -> None:
-        super().__init__(limit=MAX_BYTES, login=login)
-        self._answers: list[requests.Response] = []
-
-    def request(self, method: str, url: str, **options: Any) -> requests.Response:  # type: ignore[override]
-        answer = super().request(method, url, **options)
-        self._answers.append(answer)
-        return answer
-
-    @contextmanager
-    def released(self) -> Iterator[None]:
-        try:
-            yield
-        finally:
-            self._release()
-
-    def close(self) -> None:
-        self._release()
-        super().close()
-
-    def _release(self) -> None:
-        while self._answers:
-            self._answers.pop().close()
-
-
 class Archive:
     """A TAP service (Table Access Protocol 1.1) and the data that its rows point to.
 
     It holds connections, which `close` or a ``with`` block gives back.
+    It is for one thread at a time, since a question sets the time limits of its connections.
 
     Parameters
     ----------
@@ -113,7 +84,7 @@ class Archive:
         self.title = known.title
         self.url = known.url
         self._known = known
-        self._session = _Session(login)
+        self._session = Closing(limit=MAX_BYTES, login=login)
         self._described = TapSchema(self._described_in)
         self._addresses: dict[str, str] = {}
 
@@ -189,8 +160,7 @@ class Archive:
         with self._explaining(adql):
             if mode == "async":
                 job = self.submit(adql, maxrec=maxrec, upload=upload, form=form)
-                self._session.bounds.seconds = timeout
-                with self._session.released():
+                with self._session.within(timeout):
                     return job.table(timeout=timeout, progress=progress)
             asked = (maxrec, upload, form)
             table = self._asked(adql, answered, *asked, timeout=timeout, progress=progress)
@@ -241,8 +211,7 @@ class Archive:
         with self._explaining(adql), self._session.allowing(room(path)):
             if mode == "async":
                 job = self.submit(adql, maxrec=maxrec, upload=upload, form=form)
-                self._session.bounds.seconds = timeout
-                with self._session.released():
+                with self._session.within(timeout):
                     return job.download(path, timeout=timeout, progress=progress)
             asked, take = (maxrec, upload, form), partial(kept, path=path)
             file = self._asked(adql, take, *asked, timeout=timeout, progress=progress)
@@ -660,9 +629,8 @@ class Archive:
     def _within(self, seconds: float) -> Iterator[None]:
         """Ask within a time limit, say errors in our words, and close what pyvo left open."""
         # pyvo's own calls take no time limit: it stands in the session.
-        self._session.patience = (TIMEOUT[0], seconds)
-        self._session.bounds.seconds = seconds
-        with self._session.released(), translated(self.name):
+        patience = (TIMEOUT[0], seconds)
+        with self._session.within(seconds, patience=patience), translated(self.name):
             yield
 
     def _about(self, **more: Any) -> dict[str, Any]:

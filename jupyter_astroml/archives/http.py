@@ -24,7 +24,7 @@ from urllib3.response import BaseHTTPResponse
 from jupyter_astroml.archives.connections import POOLS
 from jupyter_astroml.archives.hosts import Hosts
 from jupyter_astroml.archives.kept import Kept
-from jupyter_astroml.archives.login import Login, signed
+from jupyter_astroml.archives.login import Login, is_loopback, signed
 from jupyter_astroml.core.errors import ArchiveError
 
 # Seconds to connect, and seconds of silence while reading.
@@ -181,6 +181,8 @@ class Bounds(HTTPAdapter):
         """
         end = time.monotonic() + self.seconds
         made, options = signed(request, self.login, options)
+        if _is_here(request.url):
+            options["proxies"] = {}
         try:
             answer = super().send(made, **options)
         except requests.RequestException as err:
@@ -209,6 +211,7 @@ class Bounds(HTTPAdapter):
         """
         end = time.monotonic() + self.seconds
         made, options = signed(request, self.login, {"verify": verify, "cert": cert})
+        proxies = {} if _is_here(request.url) else proxies
         pool: Any = self.get_connection_with_tls_context(made, proxies=proxies, **options)
         self.cert_verify(pool, made.url, **options)
         raw = pool.urlopen(
@@ -222,6 +225,15 @@ class Bounds(HTTPAdapter):
             timeout=Timeout(connect=patience[0], read=patience[1]),
         )
         return raw, Body(raw, end=end, limit=self.limit)
+
+
+def _is_here(url: str | None) -> bool:
+    """Tell whether an address is on this machine.
+
+    What stands between here and here would be another machine, which is not asked for it and must
+    not see a login that goes over plain http.
+    """
+    return is_loopback(urlsplit(url or "").hostname or "")
 
 
 class Body:

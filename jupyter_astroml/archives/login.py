@@ -79,7 +79,7 @@ class Login:
         if place is None or place not in self.origins:
             return False
         # Without a check of the server's certificate, anybody could stand at that name.
-        return _is_loopback(place[1]) or (place[0] == "https" and verify is not False)
+        return is_loopback(place[1]) or (place[0] == "https" and verify is not False)
 
     def hide(self, text: str) -> str:
         """Return text without the secret: some servers repeat in an error what they were sent."""
@@ -123,7 +123,7 @@ def login(entry: Known, *, credential: Credential | None = None, ask: bool = Fal
         If the archive does not take a name and password.
     """
     if credential is not None:
-        made = _made(entry, credential).checked()
+        made = _made(entry, credential, keep=ask).checked()
         if ask:
             _KEPT[_key(entry)] = made.credential
         return made
@@ -166,7 +166,7 @@ def _key(entry: Known) -> object:
     return entry.realm or entry.origins
 
 
-def _made(entry: Known, credential: Credential) -> Login:
+def _made(entry: Known, credential: Credential, *, keep: bool = True) -> Login:
     """Return the login of a credential, which is exchanged first if it is a password for that."""
     if isinstance(credential, Basic) and entry.login:
         if _REFUSED.get(_key(entry)) == credential:
@@ -175,7 +175,9 @@ def _made(entry: Known, credential: Credential) -> Login:
                 cause="they were refused before, and are not tried again in this process",
                 remedy="correct them where they are kept, or aml.login(…)",
             )
-        credential = _KEPT[_key(entry)] = admitted(entry, credential)
+        credential = admitted(entry, credential)
+        if keep:
+            _KEPT[_key(entry)] = credential
     return Login(entry.name, credential, entry.origins, wallet.renewal(entry, credential))
 
 
@@ -238,7 +240,8 @@ def admitted(entry: Known, basic: Basic) -> Credential:
     raise ArchiveError(f"{entry.title} took the password and gave no login")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

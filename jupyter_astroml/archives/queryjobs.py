@@ -26,7 +26,7 @@ from jupyter_astroml.archives.answer import (
     warn_if_cut,
 )
 from jupyter_astroml.archives.bundled import DEMO
-from jupyter_astroml.archives.http import Session
+from jupyter_astroml.archives.closing import Closing
 from jupyter_astroml.archives.tablefile import TableFile, room
 from jupyter_astroml.core.errors import ArchiveError
 
@@ -75,11 +75,11 @@ class QueryJob:
         Where jobs are remembered.
     name : str
         Of its files there.
-    session : Session
+    session : Closing
         That of the archive.
     """
 
-    def __init__(self, record: Record, *, folder: Path, name: str, session: Session) -> None:
+    def __init__(self, record: Record, *, folder: Path, name: str, session: Closing) -> None:
         self.record = record
         self._session = session
         self._file = folder / f"{name}.json"
@@ -93,7 +93,7 @@ class QueryJob:
         """Phase of the job now (UWS 1.1 section 2.1.3), asked of the archive."""
         if self._table.exists():
             return "COMPLETED"
-        with translated(self.record.archive):
+        with self._asking():
             return str(self._job.phase)
 
     def wait(
@@ -120,9 +120,10 @@ class QueryJob:
         """
         if self._table.exists():
             return
-        phase = self._polled(time.monotonic() + timeout, timeout, progress)
+        with self._session.released():
+            phase = self._polled(time.monotonic() + timeout, timeout, progress)
         if phase == "ERROR":
-            with translated(self.record.archive):
+            with self._asking():
                 self._job.raise_if_error()
         if phase != "COMPLETED":
             raise ArchiveError(
@@ -183,14 +184,14 @@ class QueryJob:
 
     def abort(self) -> None:
         """Tell the archive to stop working at it."""
-        with translated(self.record.archive):
+        with self._asking():
             self._job.abort()
 
     def forget(self) -> None:
         """Delete the job at the archive and what is kept here."""
         self._table.unlink(missing_ok=True)
         self._file.unlink(missing_ok=True)
-        with translated(self.record.archive):
+        with self._asking():
             self._job.delete()
 
     def write(self) -> None:
@@ -199,6 +200,12 @@ class QueryJob:
         draft = self._file.with_suffix(f".{uuid4().hex[:8]}")
         draft.write_text(json.dumps(asdict(self.record)))
         draft.replace(self._file)
+
+    @contextmanager
+    def _asking(self) -> Iterator[None]:
+        """Ask the archive about the job, say errors in our words, and close what pyvo left open."""
+        with self._session.released(), translated(self.record.archive):
+            yield
 
     @cached_property
     def _job(self) -> AsyncTAPJob:
@@ -212,10 +219,11 @@ class QueryJob:
         pause, lost, last = 0.1, 0, ""
         while True:
             try:
-                phase = str(self._job.phase)
-                if phase == "PENDING":
-                    # Its process died between the note on disk and the start.
-                    self._job.run()
+                with self._session.released():
+                    phase = str(self._job.phase)
+                    if phase == "PENDING":
+                        # Its process died between the note on disk and the start.
+                        self._job.run()
                 lost = 0
             except (DALServiceError, OSError) as err:
                 lost += 1
@@ -253,10 +261,11 @@ class QueryJob:
         }
 
     def _wait_and_fetch(self, timeout: float, progress: Callable[[str], None] | None) -> None:
-        self.wait(timeout=timeout, progress=progress)
-        if not self._table.exists():
-            with translated(self.record.archive):
-                self._fetch()
+        with self._session.within(timeout):
+            self.wait(timeout=timeout, progress=progress)
+            if not self._table.exists():
+                with self._asking():
+                    self._fetch()
 
     @contextmanager
     def _forgetting_what_is_damaged(self) -> Iterator[None]:
@@ -281,7 +290,7 @@ class QueryJob:
             draft.unlink(missing_ok=True)
 
 
-def remembered(folder: Path, *, tap: str, session: Session) -> list[QueryJob]:
+def remembered(folder: Path, *, tap: str, session: Closing) -> list[QueryJob]:
     """Return the jobs of a service that are on disk, the newest first, without damaged files."""
     found = []
     for file in folder.glob("*.json"):

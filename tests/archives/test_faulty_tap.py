@@ -49,6 +49,8 @@ class Faulty(BaseHTTPRequestHandler):
             self.answer(b"later", status=429, headers={"Retry-After": "1"})
         elif fault == "always":
             self.answer(b"<html>maintenance</html>", status=503)
+        elif fault == "half":
+            self.answer(document(form), halt=True)
         elif fault == "html":
             self.answer(b"<html><body>Please log in<br></body></html>")
         elif fault == "cut":
@@ -67,13 +69,23 @@ class Faulty(BaseHTTPRequestHandler):
     def do_GET(self):
         self.answer(b"", status=404)
 
-    def answer(self, body, *, status=200, headers=None, cut=0):
+    def answer(self, body, *, status=200, headers=None, cut=0, halt=False):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
         self.send_header("Content-Type", "application/x-votable+xml")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if halt:
+            self.wfile.write(body[:2000])
+            self.wfile.flush()
+            self.server.begun.set()
+            self.server.late = not self.server.waits.wait(40)
+            for at in range(2000, len(body), 500):
+                self.wfile.write(body[at : at + 500])
+                self.wfile.flush()
+                time.sleep(0.01)
+            return
         self.wfile.write(body[: len(body) - cut])
         if cut:
             self.close_connection = True
@@ -85,7 +97,7 @@ class Faulty(BaseHTTPRequestHandler):
 @pytest.fixture
 def faulty():
     with ThreadingHTTPServer(("127.0.0.1", 0), Faulty) as made:
-        made.asked = []
+        made.asked, made.begun, made.waits = [], threading.Event(), threading.Event()
         threading.Thread(target=made.serve_forever, daemon=True).start()
         yield made
         made.shutdown()
@@ -158,3 +170,24 @@ def test_an_overflow_behind_the_table_is_flagged(sky, form):
 def test_a_refusal_is_told_whatever_the_status_of_the_answer(sky):
     with pytest.raises(QueryError):
         sky.query("refused tabledata")
+
+
+def test_an_answer_that_is_on_its_way_is_not_closed_by_another_thread(sky, faulty):
+    found = []
+    asking = threading.Thread(target=lambda: found.append(sky.query("half binary2")))
+    asking.start()
+    assert faulty.begun.wait(60)
+    assert len(sky.look("fine binary2")) == ROWS
+    faulty.waits.set()
+    asking.join()
+    # Nor did the one wait for the other.
+    assert not faulty.late
+    assert len(found[0]) == ROWS
+
+
+def test_the_time_limit_of_one_question_is_not_that_of_the_next(sky):
+    before = sky._session.bounds.seconds, sky._session.patience
+    sky.query("fine binary2", timeout=7)
+    with pytest.raises(ArchiveError):
+        sky.query("html binary2", timeout=7)
+    assert (sky._session.bounds.seconds, sky._session.patience) == before

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.table import Table
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -157,6 +158,55 @@ def test_an_archive_that_repeats_what_it_was_sent_is_not_quoted_with_the_secret(
     assert not names_secret(str(caught.value))
 
 
+class Echo(BaseHTTPRequestHandler):
+    """A TAP service that says in every refusal what it was sent."""
+
+    def do_GET(self):
+        self.send_error(403, "No", f"You sent {self.headers}")
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if self.path.endswith("sync"):
+            words = " ".join(str(self.headers).split())
+            body = (
+                '<VOTABLE version="1.4" xmlns="http://www.ivoa.net/xml/VOTable/v1.3">'
+                '<RESOURCE type="results"><INFO name="QUERY_STATUS" value="ERROR">'
+                f"You sent {words}</INFO></RESOURCE></VOTABLE>"
+            ).encode()
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+        else:
+            self.do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.parametrize("credential", KINDS, ids=lambda c: type(c).__name__)
+def test_a_service_that_repeats_what_it_was_sent_is_not_quoted_with_the_secret(credential):
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as made:
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        known = Known("ours", "Ours", f"http://127.0.0.1:{made.server_port}/tap")
+        given = Login("ours", credential, known.origins)
+        with Archive(known, login=given) as sky:
+            told = []
+            for ask in (
+                lambda: sky.query("SELECT 1"),
+                lambda: sky.submit("SELECT 1"),
+                lambda: sky.keep(Table({"x": [1]}), name="a.b"),
+                lambda: sky.look("SELECT 1"),
+            ):
+                with pytest.raises(ArchiveError) as caught:
+                    ask()
+                told.append("".join(traceback.format_exception(caught.value)))
+                told.append(repr(caught.value.to_json()))
+        made.shutdown()
+    assert not names_secret("".join(told))
+    assert "You sent" in told[0]
+
+
 @pytest.mark.parametrize("credential", KINDS, ids=lambda c: type(c).__name__)
 def test_a_credential_does_not_show_itself(credential):
     found = Login("ours", credential, frozenset())
@@ -180,6 +230,23 @@ def test_a_credential_does_not_show_itself(credential):
 )
 def test_only_the_archive_itself_over_https_may_see_a_credential(url, seen):
     assert Login("cadc", KINDS[0], CADC.origins).may_see(url) is seen
+
+
+def test_a_login_at_this_machine_goes_through_no_proxy(two, monkeypatch):
+    ours, proxy = two
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("http_proxy", proxy.url)
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with Session(login=ours_only(ours, Bearer(SECRET))) as session:
+        download(session, f"{ours.url}/file")
+        session.get(f"{ours.url}/file")
+        # Whatever is elsewhere goes through it, and without the login.
+        session.get("http://vo.example.org/file")
+    assert [names_secret(headers) for _, headers, _ in ours.shown] == [True, True]
+    ((path, headers, _),) = proxy.shown
+    assert "vo.example.org" in path
+    assert not names_secret(headers)
 
 
 def test_a_server_whose_certificate_is_not_checked_is_shown_nothing():

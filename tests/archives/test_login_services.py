@@ -167,6 +167,11 @@ def test_a_password_is_exchanged_for_a_token_and_only_that_goes_to_the_archive(d
     assert f"Bearer {TOKEN}" in headers
 
 
+def test_a_credential_that_was_given_is_not_kept_for_others(door, home):
+    assert login(site(door), credential=Basic("me", PASSWORD)).credential == Bearer(TOKEN)
+    assert login(site(door)) is None
+
+
 def test_a_service_that_answers_with_a_cookie_is_known_by_that_cookie(door, home):
     entry = site(door, auth=("cookie",), login=f"{door.url}/cookie")
     made = login(entry, credential=Basic("me", PASSWORD))

@@ -1,5 +1,6 @@
 """Queries that outlive whoever asked them, against the embedded archive in another process."""
 
+import gc
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import time
 
 import numpy as np
 import pytest
+import requests
 from astropy.table import Table
 
 from jupyter_astroml.archives.archive import archive
@@ -66,6 +68,18 @@ def test_a_table_is_fetched_once_and_kept(sky, jobs_folder):
     assert again.table()["id"].tolist() == first["id"].tolist()
     assert again.table()["ra"].unit == first["ra"].unit
     assert first.meta["astroml"]["job"] == job.record.url
+
+
+def test_the_answers_of_polls_are_given_back(sky):
+    sky.submit("SELECT TOP 5 id FROM demo.galaxies").forget()
+    gc.collect()
+    job = sky.submit(SLOW)
+    for _ in range(20):
+        assert job.phase
+    job.table()
+    gc.collect()
+    held = [each for each in gc.get_objects() if isinstance(each, requests.Response)]
+    assert len(held) < 5
 
 
 def test_a_job_can_be_aborted_and_forgotten(sky):

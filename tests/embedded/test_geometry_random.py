@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from jupyter_astroml.embedded.tables import Column, Table
 from jupyter_astroml.embedded.uploads import Uploaded
 
-RANDOM = settings(max_examples=30, deadline=None, derandomize=True)
+# A function of a polygon takes the archive a second to plan, whatever it is given.
+RANDOM = settings(max_examples=12, deadline=None, derandomize=True)
 # Points nearer to an edge than this may be on either side of it; radians.
 EDGE = 1e-9
 

@@ -63,7 +63,8 @@ def test_one_object_that_kills_its_worker_is_found_and_the_others_answered(
     good = np.delete(np.arange(2560), 1234)
     np.testing.assert_allclose(got.outputs[good], expected(values)[good], rtol=1e-5)
     lost = status(client(pool, "root"))["events"]["workers_lost"] - before
-    assert lost <= 3
+    # A worker that is being ended for its memory may be met once more by the next try.
+    assert lost <= 4
     print(f"{what}: {lost} workers lost, {time.monotonic() - begin:.1f} s")
 
 

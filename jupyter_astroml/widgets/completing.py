@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from jupyter_astroml.archives.archive import Archive
 
-# The magic, perhaps an archive that is no option, and the rest of its line.
-_HEAD = re.compile(r"%%adql[ \t]*([^\s-]\S*)?[^\n]*\n")
+# The magic, and the rest of its line.
+_HEAD = re.compile(r"%%adql\b([^\n]*)\n")
 # Seconds that Tab waits for what an archive says of its tables; afterwards they are there.
 _PATIENCE = 2.0
 
@@ -48,7 +48,8 @@ class Completing:
         head = _HEAD.match(cell)
         if head is None or at < head.end():
             return None
-        place = self._archive(head[1] or "")
+        name = _named(head[1])
+        place = self._archive(name) if name is not None else None
         if place is None:
             return None
         query = cell[head.end() :]
@@ -76,6 +77,22 @@ class Completing:
             # The query itself will say so, when it is asked.
             return
         self._ready[name] = place
+
+
+def _named(line: str) -> str | None:
+    """Return the archive that the magic is told, wherever it stands among the options.
+
+    None for a line that the magic will refuse.
+    """
+    from IPython.core.error import UsageError
+    from IPython.core.magic_arguments import parse_argstring
+
+    from jupyter_astroml.widgets.magics import AdqlMagics
+
+    try:
+        return str(parse_argstring(AdqlMagics.adql, line).archive)
+    except (UsageError, ValueError):
+        return None
 
 
 def complete_queries(shell: InteractiveShell) -> None:

@@ -50,6 +50,20 @@ def test_an_archive_that_does_not_answer_costs_a_moment_and_no_error(tab):
     assert tab("%%adql http://127.0.0.1:9/tap\nSELECT id FROM ta|") == []
 
 
+@pytest.mark.parametrize("line", ["-o rows", "-n 5 -a -o rows", "--maxrec 5"])
+def test_the_archive_is_found_behind_options(tab, demo_archive, line):
+    query = "\nSELECT * FROM demo.gal"
+    assert tab(f"%%adql {line} http://127.0.0.1:9/tap{query}|") == []
+    assert f"%%adql {line} {demo_archive.tap}{query}axies" in tab(
+        f"%%adql {line} {demo_archive.tap}{query}|"
+    )
+
+
+def test_a_line_that_the_magic_refuses_completes_nothing(tab):
+    for line in ("--nonsense", "-n many", "demo 'open"):
+        assert tab(f"%%adql {line}\nSELECT * FROM demo.gal|") == []
+
+
 def test_the_schema_is_read_once(demo_archive):
     found = completing.Completing()
     for _ in range(2):

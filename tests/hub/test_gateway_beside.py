@@ -29,7 +29,9 @@ with Gateway() as gateway, gateway.new_cluster() as cluster:
 def hub_with_gateway(make_hub):
     if not find_spec("dask_gateway") or not find_spec("dask_gateway_server"):
         pytest.skip("no dask-gateway here: run tests/hub/install.sh")
-    return make_hub(more=[SHIPPED / "gateway_config.py"], workers={"count": 1})
+    hub = make_hub(more=[SHIPPED / "gateway_config.py"], workers={"count": 1})
+    yield hub
+    hub.stop()
 
 
 @pytest.mark.timeout(400)

@@ -32,6 +32,20 @@ def job(client):
     )
 
 
+@pytest.fixture
+def own_hub(make_hub):
+    """A hub for one test, which may do it harm."""
+    made = []
+
+    def make(**about):
+        made.append(make_hub(workers={"count": 1}, **about))
+        return made[-1]
+
+    yield make
+    for hub in made:
+        hub.stop()
+
+
 @pytest.fixture(scope="module")
 def values():
     return np.random.default_rng(1).random((4, 3, 128, 128), dtype=np.float32)
@@ -103,6 +117,16 @@ def test_only_administrators_of_the_policy_see_the_whole_pool(hub):
         assert asked(hub, path, hub.services["prometheus"]).status_code == 200
         reply = asked(hub, path, hub.token("alice")["token"])
         assert (reply.status_code, reply.json()["code"]) == (403, "admin")
+
+
+def test_the_page_of_the_pool_finds_its_parts_behind_the_proxy(hub):
+    page = asked(hub, "")
+    assert page.status_code == 200
+    parts = re.findall(r'src="([^"]+)"', page.text)
+    assert len(parts) == 3
+    for part in parts:
+        found = asked(hub, part)
+        assert (found.status_code, found.headers["Content-Type"][:15]) == (200, "text/javascript")
 
 
 def test_the_guide_names_metrics_that_there_are(hub):
@@ -210,8 +234,8 @@ def test_a_run_goes_on_when_the_service_is_killed(hub, demo_archive, tmp_path, m
 
 
 @pytest.mark.timeout(240)
-def test_without_the_hub_nobody_gets_in(make_hub, client):
-    own = make_hub(workers={"count": 1})
+def test_without_the_hub_nobody_gets_in(own_hub, client):
+    own = own_hub()
     token, other = own.token("alice")["token"], own.token("alice")["token"]
 
     def refused(token):
@@ -250,8 +274,8 @@ def test_tokens_stay_out_of_logs_and_workers(hub, client, values):
 
 
 @pytest.mark.timeout(240)
-def test_a_pool_of_its_own_goes_on_while_the_hub_is_restarted(make_hub, client):
-    own = make_hub(apart=True, workers={"count": 1})
+def test_a_pool_of_its_own_goes_on_while_the_hub_is_restarted(own_hub, client):
+    own = own_hub(apart=True)
     alice = client(own, own.token("alice")["token"])
     name = job(alice)
     own.process.terminate()

@@ -36,8 +36,8 @@ class PoolClient:
     connections : int
         Kept open.
     patience : float
-        Seconds for which a pool that is away is asked again; one that its hub restarts is back
-        after ten.
+        Seconds for which a pool that is away is asked again: a hub looks twice a minute whether it
+        has to start its services anew.
 
     Raises
     ------

@@ -148,6 +148,14 @@ class Simulation:
             self._now, _, event = heapq.heappop(self._events)
             event()
 
+    def seconds_of_asking(self) -> float:
+        """Return what it costs to tell one who waits how much comes first."""
+        waiting = self._queue.users[:20]
+        begin = time.process_time()
+        for user in waiting:
+            self._queue.ahead(user)
+        return (time.process_time() - begin) / max(1, len(waiting))
+
     def _at(self, delay: float, event: Callable[[], None]) -> None:
         heapq.heappush(self._events, (self._now + delay, next(self._order), event))
 
@@ -222,6 +230,7 @@ def plan(
     simulation = Simulation(users, workers, line, seed=seed)
     simulation.run(warm=30.0, seconds=seconds)
     most = workers * UNIT_OBJECTS / (line[0] + line[1] * UNIT_OBJECTS)
+    asking = simulation.seconds_of_asking()
     found: dict[str, Any] = {
         "users": users,
         "workers": workers,
@@ -230,6 +239,7 @@ def plan(
         "busy": round(simulation.busy / seconds / workers, 3),
         "for_surveys": round(simulation.done["survey"] / max(1, sum(simulation.done.values())), 3),
         "queue_us_per_batch": round(1e6 * simulation.thinking / max(1, simulation.batches), 1),
+        "ahead_us": round(1e6 * asking, 1),
         "queue_share_of_a_core": round(simulation.thinking / (30.0 + seconds), 4),
     }
     for kind, waits in simulation.waits.items():

@@ -93,15 +93,14 @@ def mapped(path: str) -> dict[str, np.ndarray]:
     return {p.stem: np.load(p, mmap_mode="r") for p in Path(path).glob("*.npy")}
 
 
-def perform(job: Job, data: References) -> Predictions:
-    """Read the rows that the ids name from a memory map, and give them to the model."""
+def read(job: Job, data: References) -> LightCurves | Cutouts:
+    """Read the rows that the ids name from a memory map."""
     model = loaded(job.model)
     arrays = mapped(job.options["path"])
     rows = np.array([int(name) for name in data.ids.tolist()]) % len(arrays["values"])
     values = arrays["values"][rows]
-    samples: LightCurves | Cutouts
     if "time" in arrays:
-        samples = LightCurves(
+        return LightCurves(
             ids=data.ids,
             time=arrays["time"][rows],
             values=values,
@@ -110,15 +109,18 @@ def perform(job: Job, data: References) -> Predictions:
             band="TESS",
             simulated=True,
         )
-    else:
-        samples = Cutouts(
-            ids=data.ids,
-            values=values,
-            bands=tuple(model.card.input.bands),
-            pixel_scale=np.full(len(rows), 0.396),
-            simulated=True,
-        )
-    return model.predict(samples)
+    return Cutouts(
+        ids=data.ids,
+        values=values,
+        bands=tuple(model.card.input.bands),
+        pixel_scale=np.full(len(rows), 0.396),
+        simulated=True,
+    )
+
+
+def perform(job: Job, data: References) -> Predictions:
+    """Read a block, and give it to the model."""
+    return loaded(job.model).predict(read(job, data))
 
 
 def forward(module: Callable[..., Any], values: np.ndarray, *, rows: range, step: int) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import io
 import threading
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
@@ -66,15 +68,24 @@ def address(tmp_path_factory, pixels):
     """A web server with one FITS cube an object, of which two cannot be had."""
     root = tmp_path_factory.mktemp("www")
     for i, cube in enumerate(pixels):
-        header = fits.Header({"BUNIT": "picture", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
-        header.update({"CDELT1": -0.4 / 3600, "CDELT2": 0.4 / 3600, "CRVAL1": 10.0, "CRVAL2": 5.0})
-        header.update({"CRPIX1": 64.5, "CRPIX2": 64.5})
-        raw = io.BytesIO()
-        fits.PrimaryHDU(cube, header).writeto(raw)
-        (root / f"{i}.fits").write_bytes(raw.getvalue())
+        write_cube(root, i, cube)
     (root / f"{MISSING}.fits").unlink()
     (root / f"{GARBAGE}.fits").write_bytes(b"SIMPLE  =  no, this is no FITS file")
+    with served(root) as url:
+        yield url
 
+
+def write_cube(root, i, cube):
+    header = fits.Header({"BUNIT": "picture", "CTYPE1": "RA---TAN", "CTYPE2": "DEC--TAN"})
+    header.update({"CDELT1": -0.4 / 3600, "CDELT2": 0.4 / 3600, "CRVAL1": 10.0, "CRVAL2": 5.0})
+    header.update({"CRPIX1": 64.5, "CRPIX2": 64.5})
+    raw = io.BytesIO()
+    fits.PrimaryHDU(cube, header).writeto(raw)
+    (root / f"{i}.fits").write_bytes(raw.getvalue())
+
+
+@contextmanager
+def served(root):
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_):
             pass
@@ -263,3 +274,31 @@ def test_blocks_of_samples_that_travel_stay_small(pixels):
     data = Cutouts(ids=[f"x{i}" for i in range(96)], values=values, bands=("i", "r", "g"))
     found = fit_block_size(Here(instant), Job("predict", NAME, ""), data)
     assert found.objects * values[0].nbytes <= 8 << 20
+
+
+def test_objects_that_failed_are_tried_again_when_that_is_asked_for(
+    job, references, pixels, tmp_path
+):
+    """The files of two objects come only after the first try."""
+    root = tmp_path / "www"
+    root.mkdir()
+    for i in (0, 2, 3, 5):
+        write_cube(root, i, pixels[i])
+    with served(root) as url:
+        ours = replace(references[:6], urls=[f"{url}/{i}.fits" for i in range(6)])
+        run = Run.create(tmp_path / "run", job=job, data=ours, block_size=2)
+        place = Here(tasks.perform, prepare=tasks.prepare)
+        drive(run, place)
+        first = run.predictions()
+        assert first.ok.tolist() == [True, False, True, True, False, True]
+        for i in (1, 4):
+            write_cube(root, i, pixels[i])
+        assert drive(run, place).finished
+        assert not run.predictions().ok.all()
+        told = []
+        drive(run, place, progress=told.append, failed=True)
+        assert (told[0].done, told[-1].done, told[-1].failed) == (2, 6, 0)
+        second = run.predictions()
+    assert second.ok.all()
+    before, after = (found.columns["confidence"][first.ok] for found in (first, second))
+    np.testing.assert_allclose(before, after, atol=1e-6)

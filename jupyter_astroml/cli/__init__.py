@@ -581,6 +581,7 @@ def stop(run: Path, as_json: bool) -> None:  # noqa: FBT001
 @_ENGINE
 @_WORKERS
 @_CLUSTER
+@click.option("--failed", is_flag=True, help="Try objects that failed again, too.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @_OUT
 @_JSON
@@ -589,6 +590,7 @@ def resume(
     engine: str | None,
     workers: int,
     cluster: str | None,
+    failed: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
     out: Path | None,
     as_json: bool,  # noqa: FBT001
@@ -603,6 +605,7 @@ def resume(
         workers=workers,
         cluster=cluster,
         progress=not (as_json or quiet),
+        failed=failed,
     )
     if not quiet or out or as_json:
         _tell(made, out=out, as_json=as_json)

@@ -28,6 +28,7 @@ def drive(
     *,
     progress: Callable[[Progress], Any] | None = None,
     cancel: Callable[[], bool] | Event | None = None,
+    failed: bool = False,
 ) -> Progress:
     """Run the blocks that have no answers, and keep each answer as it arrives.
 
@@ -41,6 +42,8 @@ def drive(
         Called in this thread with a `Progress`, at least twice a second.
     cancel : callable or Event, optional
         Asked as often; when it is true (or set), what is in flight is cancelled.
+    failed : bool
+        Run blocks with objects that failed again, too.
 
     Returns
     -------
@@ -57,7 +60,7 @@ def drive(
         Passed on; as after any error, what arrived is kept and the run can be resumed.
     """
     with run.locked():
-        return _Drive(run, engine, progress=progress, cancel=cancel).go()
+        return _Drive(run, engine, progress=progress, cancel=cancel, failed=failed).go()
 
 
 class _Drive:
@@ -70,6 +73,7 @@ class _Drive:
         *,
         progress: Callable[[Progress], Any] | None,
         cancel: Callable[[], bool] | Event | None,
+        failed: bool,
     ) -> None:
         self._run = run
         self._engine = engine
@@ -79,9 +83,10 @@ class _Drive:
         self._arrived: Queue[Any] = Queue(maxsize=_WAITING)
         self._begin = time.monotonic()
         self._told = float("-inf")
-        self._at = run.progress()
+        todo = run.missing_blocks(failed=failed)
+        self._at = run.progress(without=todo)
         self._before = self._at
-        self._results = engine.run(run.job, self._until_stopped(run.missing()))
+        self._results = engine.run(run.job, self._until_stopped(map(run.block, todo)))
         self._worker = Thread(target=self._pump, name="astroml-drive", daemon=True)
 
     def go(self) -> Progress:

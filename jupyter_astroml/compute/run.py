@@ -255,9 +255,19 @@ class Run:
 
     def missing(self) -> Iterator[Block]:
         """Yield the blocks without answers, or with damaged ones; data are read block by block."""
+        return map(self.block, self.missing_blocks())
+
+    def missing_blocks(self, *, failed: bool = False) -> list[int]:
+        """Return the numbers of the blocks without answers, or with damaged ones.
+
+        Parameters
+        ----------
+        failed : bool
+            Those with objects that failed too; their answers stay until there are new ones.
+        """
         done = self._scan()
-        todo = [index for index in range(self.n_blocks) if index not in done]
-        return (self.block(index) for index in todo)
+        again = {index for index, about in done.items() if failed and about["failed"]}
+        return [index for index in range(self.n_blocks) if index not in done or index in again]
 
     def done(self) -> Iterator[Block]:
         """Yield the blocks that have answers, in order."""
@@ -352,9 +362,16 @@ class Run:
                 told[name] += part.get(name, [])
         return table(told)
 
-    def progress(self) -> Progress:
-        """Return how far the run is, by what is on disk now."""
-        manifests = self._scan().values()
+    def progress(self, *, without: Iterable[int] = ()) -> Progress:
+        """Return how far the run is, by what is on disk now.
+
+        Parameters
+        ----------
+        without : iterable of int
+            Numbers of blocks that do not count, because they are to be done again.
+        """
+        left_out = set(without)
+        manifests = [m for index, m in self._scan().items() if index not in left_out]
         return Progress(
             done=sum(m["n"] for m in manifests),
             total=len(self),

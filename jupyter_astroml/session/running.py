@@ -471,6 +471,7 @@ def resume(
     cluster: Any = None,
     progress: Callable[[Progress], Any] | bool = True,
     cancel: Callable[[], bool] | None = None,
+    failed: bool = False,
 ) -> Run:
     """Do what is missing in a run, and only that.
 
@@ -480,6 +481,8 @@ def resume(
         What `predict` returned, or its folder.
     engine, workers, cluster, progress, cancel
         As for `predict`; another engine than the first time is fine.
+    failed : bool
+        Try objects again that failed, such as those of an archive that was away for a while.
 
     Raises
     ------
@@ -489,7 +492,7 @@ def resume(
     made = open_run(run)
     place, owned = _engine(engine, model=made.job.model, workers=workers, cluster=cluster)
     try:
-        return _drive(made, place, progress=progress, cancel=cancel)
+        return _drive(made, place, progress=progress, cancel=cancel, failed=failed)
     finally:
         if owned:
             place.close()
@@ -542,14 +545,15 @@ def _drive(
     *,
     progress: Callable[[Progress], Any] | bool,
     cancel: Callable[[], bool] | None,
+    failed: bool = False,
 ) -> Run:
     from jupyter_astroml.compute.drive import drive
 
     if progress is True:
         with _Bar(run) as show:
-            drive(run, place, progress=show, cancel=cancel)
+            drive(run, place, progress=show, cancel=cancel, failed=failed)
     else:
-        drive(run, place, progress=progress or None, cancel=cancel)
+        drive(run, place, progress=progress or None, cancel=cancel, failed=failed)
     return run
 
 

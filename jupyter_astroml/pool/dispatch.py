@@ -295,10 +295,30 @@ class Dispatcher:
         """Give every worker that has room the next batch, the emptiest ones first."""
         for depth in range(self._depth):
             for slot in list(self.slots.values()):
+                if depth and not self._full():
+                    return
                 if slot.alive and len(slot._line) == depth and not slot.alone:
                     batch = self._suspect(depth) or self._next()
                     if batch is not None:
                         self._send(slot, batch)
+
+    def _full(self) -> bool:
+        """Tell whether the next batch is worth sending before its worker is free.
+
+        Small requests had better wait here, where others can still join them: sent ahead, a batch
+        is closed.
+        """
+        objects, seconds = 0, 0.0
+        for unit in self._queue:
+            objects, seconds = objects + len(unit), seconds + unit.added
+            if not unit.mergeable or objects >= self._merge:
+                return True
+            if unit.seconds_in_all > unit.seconds:
+                # More of the same request follows: it was cut, and will not grow.
+                return True
+            if max(seconds, unit.seconds) >= unit.batch_seconds / 2:
+                return True
+        return False
 
     def _next(self) -> _Batch | None:
         while units := self._queue.take(objects=self._merge):

@@ -166,6 +166,16 @@ async def serve(
         store.close()
 
 
+def free(port: int) -> bool:
+    """Whether a port of loopback can be taken."""
+    try:
+        for each in tornado.netutil.bind_sockets(port, "127.0.0.1"):
+            each.close()
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
 def _warm() -> None:
     import astropy.io.fits
     import astropy.nddata

@@ -23,6 +23,7 @@ from jupyter_astroml.core.errors import ArchiveError, AstroMLError, SettingsErro
 from jupyter_astroml.core.settings import settings
 
 IDLE_MINUTES = 30.0
+SERVICE = "jupyter_astroml embedded archive"
 # The demo sky takes some ten seconds to build on a fast machine.
 START_SECONDS = 180.0
 _STOP_SECONDS = 5.0
@@ -254,31 +255,54 @@ def _runtime() -> Path:
     return folder
 
 
+def _state(folder: Path) -> Path:
+    """Return where the demo archive of this version notes its address.
+
+    Each version has its own: another one may be in use by a notebook of another environment, and
+    ends by itself when it is not.
+    """
+    return folder / f"demo-{version()}.json"
+
+
+def _preferred(folder: Path) -> int:
+    """Return the port that the demo archive of a user takes if it is free.
+
+    Rows, runs and files name addresses, which should hold tomorrow too; below 32768, from where
+    systems hand out ports to whoever asks for any.
+    """
+    import hashlib
+
+    digest = hashlib.sha256(str(folder).encode()).digest()
+    return 20_000 + int.from_bytes(digest[:4]) % 10_000
+
+
+def serves(url: str) -> bool:
+    """Whether an archive of ours answers at an address."""
+    return _identity(url).get("service") == SERVICE
+
+
 def _known(folder: Path) -> Running | None:
-    """Return the demo archive that runs, if it is of this version; stop one of another."""
+    """Return the demo archive of this version, if it runs."""
     try:
-        state = json.loads((folder / "demo.json").read_text())
+        state = json.loads(_state(folder).read_text())
         found = Running(state["url"], int(state["pid"]), None, state["instance"])
     except (OSError, ValueError, KeyError, TypeError):
         return None
     told = _identity(found.url)
     if not told or told.get("instance") != found._instance:
         return None
-    if told.get("version") == version():
-        return found
-    found.stop()
-    return None
+    return found if told.get("version") == version() else None
 
 
 def _launch(folder: Path, *, progress: Callable[[str], None] | None) -> Running:
     """Start the demo archive; it builds the demo sky itself, so that the caller stays free."""
-    state = folder / "demo.json"
+    state = _state(folder)
     state.unlink(missing_ok=True)
     command = [sys.executable, "-m", "jupyter_astroml.embedded", "--state", str(state)]
     log = folder / "demo.log"
     with log.open("w") as said:
         process = subprocess.Popen(
-            [*command, "--idle-minutes", f"{IDLE_MINUTES:g}"],
+            [*command, "--prefer", str(_preferred(folder)), "--idle-minutes", f"{IDLE_MINUTES:g}"],
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=said,
@@ -395,6 +419,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--user-tables", action="store_true", help="let users make tables, in memory"
     )
     parser.add_argument("--idle-minutes", type=float, default=0.0, help="end when nobody asks")
+    parser.add_argument("--prefer", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--state", help=argparse.SUPPRESS)
     parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args(arguments)
@@ -464,7 +489,7 @@ async def _serve(given: argparse.Namespace, scratch: Path, say: Callable[[str, A
     try:
         await app.serve(
             archive,
-            port=given.port,
+            port=given.port or (given.prefer if app.free(given.prefer) else 0),
             ready=ready,
             until=ended,
             about=about,

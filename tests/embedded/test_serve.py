@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -113,7 +114,7 @@ def test_the_demo_archive_is_one_for_all_and_ends_on_request(here):
     with serve.demo() as second:
         assert second == first
     assert answers(first.url)  # leaving the context does not take it from the others
-    state = here / "demo.json"
+    state = serve._state(here)
     assert state.stat().st_mode & 0o077 == 0
     assert json.loads(state.read_text())["pid"] == first.pid
     first.stop()
@@ -181,7 +182,7 @@ def test_a_demo_archive_outlives_the_process_that_asked_for_it(here):
 )
 def test_a_stale_note_of_an_archive_is_not_believed(here, state):
     here.mkdir(parents=True, exist_ok=True)
-    (here / "demo.json").write_text(state)
+    serve._state(here).write_text(state)
     assert serve._known(here) is None
 
 
@@ -189,17 +190,34 @@ def test_another_program_under_the_noted_address_is_left_alone(here, archive):
     """The port and the process number may belong to something else by now."""
     here.mkdir(parents=True, exist_ok=True)
     noted = {"url": archive.url, "pid": os.getpid(), "instance": "of another archive"}
-    (here / "demo.json").write_text(json.dumps(noted))
+    serve._state(here).write_text(json.dumps(noted))
     assert serve._known(here) is None
     serve.Running(archive.url, os.getpid(), None, "of another archive").stop()
     assert answers(archive.url)
 
 
-def test_a_demo_archive_of_another_version_is_ended(here, monkeypatch):
+def test_a_demo_archive_of_another_version_is_left_to_those_who_use_it(here, monkeypatch):
     old = serve.demo()
     monkeypatch.setattr(serve, "version", lambda: "newer")
     assert serve._known(here) is None
+    assert answers(old.url)
+    old.stop()
     assert gone(old.pid)
+
+
+def test_the_demo_archive_comes_back_at_its_address(here):
+    first = serve.demo()
+    first.stop()
+    assert gone(first.pid)
+    assert serve.demo().url == first.url
+
+
+def test_where_the_port_is_taken_the_demo_archive_takes_another(here):
+    here.mkdir(parents=True, exist_ok=True)
+    with socket.create_server(("127.0.0.1", serve._preferred(here))) as taken:
+        running = serve.demo()
+        assert answers(running.url)
+        assert not running.url.endswith(f":{taken.getsockname()[1]}")
 
 
 def test_an_archive_that_nobody_asks_ends_by_itself(here, tmp_path):

@@ -227,9 +227,10 @@ def test_two_runs_of_one_model_are_two_tabs(galaxies, galaxy_run, tmp_path):
 def test_a_run_without_one_answer_is_reported_too(galaxies, tmp_path):
     gone = galaxies[:2].copy()
     gone["access_url"] = "http://127.0.0.1:9/nothing"
-    run = aml.predict(
-        gone, model="galaxy_morphology", run=tmp_path / "run", block=2, progress=False
-    )
+    with pytest.warns(UserWarning, match="None of the 2 objects"):
+        run = aml.predict(
+            gone, model="galaxy_morphology", run=tmp_path / "run", block=2, progress=False
+        )
     found = run.predictions()
     assert not found.ok.any()
     assert least_sure(found, n=2) == []

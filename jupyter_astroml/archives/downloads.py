@@ -87,7 +87,11 @@ def download(session: Session, url: str, *, tried: Callable[[int], None] | None 
         After the last attempt at a busy archive, or at once for an answer that will not change.
     """
     if not url.startswith(("http://", "https://")):
-        raise ArchiveError(f"Refused to fetch {url[:80]!r}", cause="it is no http(s) address")
+        raise ArchiveError(
+            f"Refused to fetch {url[:80]!r}",
+            cause="it is no http(s) address",
+            remedy="publish files of your own first: jupyter astroml archive serve DIR",
+        )
     found = session.kept.find(url) if session.kept else None
     for attempt in range(TRIES):
         last = attempt == TRIES - 1

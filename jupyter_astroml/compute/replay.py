@@ -12,7 +12,7 @@ import numpy as np
 
 from jupyter_astroml.compute.run import Progress, Run, provenance
 from jupyter_astroml.core.jobs import Engine
-from jupyter_astroml.core.records import Predictions
+from jupyter_astroml.core.records import OK, Predictions
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -56,7 +56,9 @@ class Comparison:
     close : int
         Objects whose answers are within the tolerance, and not all equal.
     different : int
-        The others.
+        Objects whose answers are others.
+    failed : int
+        Objects that had answers then and got none now, such as those that could not be fetched.
     largest : float
         Largest absolute difference of a number.
     differences : tuple of Difference
@@ -70,6 +72,7 @@ class Comparison:
     same: int
     close: int
     different: int
+    failed: int
     largest: float
     differences: tuple[Difference, ...] = ()
     then: Mapping[str, Any] = field(default_factory=dict)
@@ -77,8 +80,8 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether no answer is different beyond the tolerance."""
-        return self.different == 0
+        """Whether every object was done again, and no answer is different beyond the tolerance."""
+        return self.different == 0 and self.failed == 0
 
     @property
     def changed(self) -> dict[str, tuple[Any, Any]]:
@@ -105,6 +108,7 @@ class Comparison:
             "same": self.same,
             "close": self.close,
             "different": self.different,
+            "failed": self.failed,
             "largest": self.largest,
             "passed": self.passed,
             "changed": {name: list(map(str, pair)) for name, pair in self.changed.items()},
@@ -119,6 +123,7 @@ class Comparison:
             f"{self.objects} objects again: {self.same} the same to the last bit, "
             f"{self.close} within the tolerance, {self.different} different "
             f"(largest difference {self.largest:.2g})"
+            + (f", {self.failed} could not be done again" if self.failed else "")
         ]
         lines += [f"{n}: {a} then, {b} now" for n, (a, b) in self.changed.items()]
         lines += [f"{d.id}: {d.answer} {d.then} then, {d.now} now" for d in self.differences[:10]]
@@ -154,17 +159,22 @@ def replay(
     AstroMLError
         If the job cannot be done any more: the weights are other ones, say.
     """
-    counts = dict.fromkeys(("objects", "same", "close", "different"), 0)
+    counts = dict.fromkeys(("objects", "same", "close", "different", "failed"), 0)
     largest, kept = 0.0, []
     results = engine.run(run.job, run.done())
     with closing(results):  # type: ignore[type-var]
         for block, now in results:
             then = run.answers(block.index)
+            lost = then.ok & ~now.ok
+            kept += [
+                Difference(str(then.ids[row]), "status", OK, str(now.status[row]))
+                for row in np.flatnonzero(lost)
+            ]
             close, exact = np.ones(len(then), bool), np.ones(len(then), bool)
             for name, before, after in _pairs(then, now):
                 alike, equal, off = _compared(before, after, relative=relative, absolute=absolute)
                 largest = max(largest, off)
-                for row in np.flatnonzero(~alike):
+                for row in np.flatnonzero(~alike & ~lost):
                     kept.append(_told(str(then.ids[row]), name, before[row], after[row]))
                 close &= alike
                 exact &= equal
@@ -172,7 +182,8 @@ def replay(
             counts["objects"] += len(then)
             counts["same"] += int(exact.sum())
             counts["close"] += int((close & ~exact).sum())
-            counts["different"] += int((~close).sum())
+            counts["different"] += int((~close & ~lost).sum())
+            counts["failed"] += int(lost.sum())
             if progress is not None:
                 progress(Progress(counts["objects"], len(run), 0, 0.0))
     return Comparison(

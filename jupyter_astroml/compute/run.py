@@ -26,9 +26,9 @@ import signal
 import socket
 import time
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from html import escape
 from importlib import metadata
@@ -117,6 +117,8 @@ class Run:
         the block.
     meta : dict
         Provenance: versions, date and what the caller gave.
+    relocated : callable or None
+        Turns addresses of data into those of today; the files keep the ones of then.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any]) -> None:
@@ -137,6 +139,7 @@ class Run:
         self._data = Data(folder / DATA, data, block_size=self.block_size)
         self._manifests: dict[int, dict[str, Any]] = {}
         self._last_add: float | None = None
+        self.relocated: Callable[[np.ndarray], np.ndarray] | None = None
         if (folder / BLOCKS).is_symlink() or not (folder / BLOCKS).is_dir():
             raise RunError(f"{folder / BLOCKS} is no directory", remedy="copy the run again")
 
@@ -229,7 +232,7 @@ class Run:
     def block(self, index: int) -> Block:
         """Return one block with its data."""
         start, stop = self._span(index)
-        return Block(index, self._data.rows(start, stop))
+        return Block(index, self._rows(start, stop))
 
     def select(self, ids: Iterable[str]) -> References | Samples:
         """Return the references or samples of some objects, in the order of `ids`.
@@ -250,7 +253,7 @@ class Run:
                 remedy="take an id from the predictions of this run",
             )
         rows = [place[name] for name in wanted]
-        picked = [self._data.rows(i, i + 1) for i in rows]
+        picked = [self._rows(i, i + 1) for i in rows]
         return picked[0] if len(picked) == 1 else join(picked)
 
     def missing(self) -> Iterator[Block]:
@@ -399,7 +402,10 @@ class Run:
 
     def __repr__(self) -> str:
         at = self.progress()
-        return f"<Run {self.folder.name}: {self.job.model}, {at.done} of {at.total} objects>"
+        failed = f", {at.failed} failed" if at.failed else ""
+        return (
+            f"<Run {self.folder.name}: {self.job.model}, {at.done} of {at.total} objects{failed}>"
+        )
 
     def _repr_html_(self) -> str:
         rows = "".join(
@@ -479,6 +485,12 @@ class Run:
             # It says no name: perhaps it only looks, as we do, and holds the lock for a moment.
             time.sleep(0.01)
         return {}
+
+    def _rows(self, start: int, stop: int) -> References | Samples:
+        found: References | Samples = self._data.rows(start, stop)
+        if self.relocated is None or not isinstance(found, References):
+            return found
+        return replace(found, urls=self.relocated(found.urls))
 
     def _span(self, index: int) -> tuple[int, int]:
         if not 0 <= index < self.n_blocks:

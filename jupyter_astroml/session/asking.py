@@ -12,8 +12,6 @@ from jupyter_astroml.archives.known import DEMO, Archives, Known, lookup
 from jupyter_astroml.archives.known import archives as _archives
 from jupyter_astroml.core.settings import settings
 
-from .running import models
-
 if TYPE_CHECKING:
     from astropy.table import Table
 
@@ -99,8 +97,9 @@ def cite(*used: Any) -> Any:
         BibTeX and acknowledgements, of every archive and model behind the results.
     """
     from jupyter_astroml.archives.cite import cite as say
+    from jupyter_astroml.models import catalogue
 
-    return say(*used, cards={entry.name: entry.card for entry in models()})
+    return say(*used, cards={entry.name: entry.card for entry in catalogue.models()})
 
 
 def locate(rows: Any, *, service: str, **options: Any) -> Table:

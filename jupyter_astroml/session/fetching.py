@@ -18,6 +18,8 @@ from jupyter_astroml.core.records import (
 )
 from jupyter_astroml.models import catalogue
 
+from .awake import awake, awake_run
+
 if TYPE_CHECKING:
     from astropy.table import Table
 
@@ -85,7 +87,9 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
     from jupyter_astroml.compute.run import Run
 
     if isinstance(data, Run):
-        data = data.select(ids if ids is not None else data.predictions(arrays=False).ids)
+        data = awake_run(data).select(
+            ids if ids is not None else data.predictions(arrays=False).ids
+        )
     elif isinstance(data, References | Samples):
         data = data if ids is None else data[rows_of(data.ids, ids)]
     else:
@@ -93,7 +97,7 @@ def fetch(data: Any, *, ids: Iterable[str] | None = None) -> Any:
         data = data if ids is None else data[rows_of(data.ids, ids)]
     if not isinstance(data, References):
         return data
-    got = deliver(data)
+    got = deliver(awake(data))
     found, failures = got.samples, got.failures
     if found is None:
         first = next(iter(failures.values()), "there is no object")
@@ -174,6 +178,7 @@ def check(data: Any, *, model: str) -> Table:
     card = catalogue.find(model).card
     if not isinstance(data, References | Samples):
         data = samples(data, model=model)
+    data = awake(data)
     words: list[str] = []
     for start in range(0, len(data), _CHECKED):
         words += _fits(card, data[start : start + _CHECKED])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -19,6 +20,7 @@ from jupyter_astroml.core.settings import settings
 from jupyter_astroml.core.units import angle
 from jupyter_astroml.models import catalogue
 
+from .awake import awake, awake_run
 from .fetching import samples
 
 if TYPE_CHECKING:
@@ -373,7 +375,7 @@ def replay(
     """
     from jupyter_astroml.compute.replay import replay as again
 
-    made = open_run(run)
+    made = awake_run(open_run(run))
     tolerance = catalogue.find(made.job.model).card.tolerance
     place, owned = _engine(engine, model=made.job.model, workers=workers, cluster=cluster)
     with ExitStack() as stack:
@@ -450,7 +452,8 @@ def _prepared(
             remedy="choose a model for this kind of data: aml.models()",
         )
     options = {"exact": True} if exact else {}
-    return Job(task="predict", model=entry.name, digest=entry.digest, options=options), data
+    job = Job(task="predict", model=entry.name, digest=entry.digest, options=options)
+    return job, awake(data)
 
 
 def _sized(data: References | Samples, size: Any) -> References:
@@ -489,7 +492,7 @@ def resume(
     RunError
         If there is no run, or another process drives it.
     """
-    made = open_run(run)
+    made = awake_run(open_run(run))
     place, owned = _engine(engine, model=made.job.model, workers=workers, cluster=cluster)
     try:
         return _drive(made, place, progress=progress, cancel=cancel, failed=failed)
@@ -554,7 +557,21 @@ def _drive(
             drive(run, place, progress=show, cancel=cancel, failed=failed)
     else:
         drive(run, place, progress=progress or None, cancel=cancel, failed=failed)
+    _warn_of_failure(run)
     return run
+
+
+def _warn_of_failure(run: Run) -> None:
+    """Say why when no object has an answer: such a run must not look like success."""
+    at = run.progress()
+    if not at.done or at.failed < at.done:
+        return
+    name, why = next(iter(run.predictions(arrays=False).failures().items()))
+    todo = "" if "To do" in why else ". To do: see aml.check(rows, model=…)"
+    warnings.warn(
+        f"None of the {at.done} objects has an answer; the first, {name}: {why}{todo}",
+        stacklevel=4,
+    )
 
 
 class _Bar:

@@ -134,7 +134,11 @@ def events(
     try:
         rule = replace(rule or Rule(), **changes)
     except TypeError as err:
-        raise DataError("Unknown part of the rule for events", cause=str(err)) from err
+        raise DataError(
+            f"The rule for events has no {', '.join(changes)}",
+            cause=str(err),
+            remedy=f"use some of {', '.join(f.name for f in fields(Rule))}",
+        ) from err
     names = np.arange(shape[0]).astype(str) if ids is None else np.asarray(ids, dtype=str)
     rows: list[tuple[Any, ...]] = []
     for i in range(shape[0]):
@@ -150,7 +154,7 @@ def events(
     )
 
 
-def events_of(card: Card, predictions_arrays: Any, given: LightCurves) -> Table:
+def events_of(card: Card, predictions_arrays: Any, given: LightCurves, **changes: Any) -> Table:
     """List the events under the rule of a card.
 
     Parameters
@@ -161,6 +165,8 @@ def events_of(card: Card, predictions_arrays: Any, given: LightCurves) -> Table:
         With ``probability`` and ``probability_std``, shape (n, t), as `Predictions.arrays` has.
     given : LightCurves
         The light curves that were predicted.
+    **changes
+        Fields of `Rule` that replace the card's.
 
     Returns
     -------
@@ -175,6 +181,7 @@ def events_of(card: Card, predictions_arrays: Any, given: LightCurves) -> Table:
         given.errors,
         ids=given.ids,
         rule=Rule.of(card),
+        **changes,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,10 +20,12 @@ from jupyter_astroml.core.records import (
 from jupyter_astroml.models import catalogue
 
 from .fetching import fetch, rows_of, samples
+from .running import open_run
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
+    from jupyter_astroml.compute.run import Run
     from jupyter_astroml.models.cards import Card
 
 # Cadences about the explained one that an explanation of a light curve shows.
@@ -45,7 +48,7 @@ def explain(
 
     Parameters
     ----------
-    data : Run, Table, References, Cutouts or LightCurves
+    data : Run, its name or folder, Table, References, Cutouts or LightCurves
         A run brings its model with it.
     model : str
         Name of the model; not needed with a run.
@@ -83,6 +86,8 @@ def explain(
     from jupyter_astroml.models.loading import load
     from jupyter_astroml.models.threads import one_thread
 
+    if isinstance(data, Path) or (isinstance(data, str) and not model):
+        data = open_run(data)
     if isinstance(data, Run) and model in ("", data.job.model):
         model, digest = data.job.model, digest or data.job.digest
     if not model:
@@ -153,6 +158,11 @@ def trust(attributions: Attributions) -> Table:
     from jupyter_astroml.models.loading import load
     from jupyter_astroml.models.threads import one_thread
 
+    if not isinstance(attributions, Attributions):
+        raise DataError(
+            f"These are no maps but {type(attributions).__name__}",
+            remedy="test what aml.explain returned",
+        )
     options = dict(attributions.meta)
     if not {"model", "digest"} <= set(options):
         raise DataError("These maps name no model", remedy="test what aml.explain returned")
@@ -175,15 +185,21 @@ def trust(attributions: Attributions) -> Table:
     )
 
 
-def events(predictions: Predictions, curves: LightCurves) -> Table:
+def events(
+    predictions: Run | Predictions, curves: LightCurves | None = None, **changes: Any
+) -> Table:
     """List the events that a detector found in light curves, under the model's own rule.
 
     Parameters
     ----------
-    predictions : Predictions
+    predictions : Run or Predictions
         Answers of a detector, of these light curves and perhaps of others.
-    curves : LightCurves
+    curves : LightCurves, optional
         As the archive gave them: what `fetch` returns.
+        Without them, those of a run that have an answer are fetched again.
+    **changes
+        Another rule than the card's: ``threshold``, ``min_cadences`` and the other fields of
+        `jupyter_astroml.models.events.Rule`, such as ``min_cadences=3`` for fewer and surer events.
 
     Returns
     -------
@@ -197,8 +213,17 @@ def events(predictions: Predictions, curves: LightCurves) -> Table:
     DataError
         If the answers are not those of a detector for these light curves.
     """
+    from jupyter_astroml.compute.run import Run
     from jupyter_astroml.models.events import events_of
 
+    if isinstance(predictions, Run):
+        run, predictions = predictions, predictions.predictions()
+        curves = curves or fetch(run, ids=predictions.ids[predictions.ok])
+    if curves is None:
+        raise DataError(
+            "Answers alone do not tell how bright an event is",
+            remedy="give the run, or the light curves too: aml.events(answers, aml.fetch(rows))",
+        )
     meta = predictions.meta
     entry = catalogue.find(str(meta.get("model", "")), meta.get("digest"))
     found = predictions[rows_of(predictions.ids, curves.ids)]
@@ -209,7 +234,7 @@ def events(predictions: Predictions, curves: LightCurves) -> Table:
         )
     width = curves.values.shape[1]
     arrays = {name: _as_wide(found.arrays[name], width) for name in found.arrays}
-    return events_of(entry.card, arrays, curves)
+    return events_of(entry.card, arrays, curves, **changes)
 
 
 def _as_wide(values: np.ndarray, width: int) -> np.ndarray:

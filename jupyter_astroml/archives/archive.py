@@ -56,6 +56,8 @@ Form = Literal["", "binary2", "tabledata", "parquet"]
 # A table of this size in memory is a question that was meant otherwise.
 MAX_BYTES = 2**30
 # Names that a table may be uploaded under: TAP 1.1 section 2.7.5 wants an ADQL identifier.
+# Names that promise what a download does not write.
+_OTHER_FORMATS = (".csv", ".ecsv", ".vot", ".xml", ".fits", ".hdf5")
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,60}")
 # What archives call a form of answers, the best name first.
 _FORMS: Mapping[str, tuple[str, ...]] = {
@@ -208,6 +210,12 @@ class Archive:
             If rows are missing.
         """
         path = Path(path)
+        if path.suffix in _OTHER_FORMATS:
+            raise ArchiveError(
+                f"{path.name} would be no {path.suffix[1:]} file",
+                cause="answers are written as Parquet while they arrive",
+                remedy=f"name it {path.stem}.parquet, or write what query() returns",
+            )
         with self._explaining(adql), self._session.allowing(room(path)):
             if mode == "async":
                 job = self.submit(adql, maxrec=maxrec, upload=upload, form=form)

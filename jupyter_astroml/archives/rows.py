@@ -37,7 +37,7 @@ def references(
 
     Parameters
     ----------
-    rows : astropy.table.Table
+    rows : astropy.table.Table or pandas.DataFrame
         Needs ``access_url``, and ``id`` or ``obs_publisher_did``.
         ``access_format``, ``ra`` and ``dec`` (or ``s_ra``, ``s_dec``), ``dataproduct_type``,
         ``bands``, ``flux_unit`` and ``pixel_scale`` are used when they are there.
@@ -66,6 +66,7 @@ def references(
     QueryError
         If the band or the time is none.
     """
+    rows = _table(rows)
     urls = _texts(rows, "access_url")
     if urls is None:
         raise DataError(
@@ -96,6 +97,25 @@ def references(
         flux_unit=unit,
         pixel_scale=_numbers(rows, "pixel_scale", "arcsec"),  # type: ignore[arg-type]
         meta=dict(rows.meta.get("astroml", {})),
+    )
+
+
+def _table(rows: Any) -> Table:
+    """Return rows as a table of astropy; refuse what has no columns."""
+    from astropy.table import Table
+
+    if isinstance(rows, Table):
+        return rows
+    # Asked by name: pandas need not be installed.
+    if f"{type(rows).__module__.split('.')[0]}.{type(rows).__name__}" == "pandas.DataFrame":
+        return Table.from_pandas(rows)
+    if hasattr(rows, "colnames"):
+        rows_like: Table = rows
+        return rows_like
+    raise DataError(
+        f"These are no rows but {type(rows).__name__}",
+        remedy="read a file first: rows = aml.read('rows.parquet'), "
+        "or astropy.table.Table.read('rows.csv')",
     )
 
 

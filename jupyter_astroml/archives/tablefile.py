@@ -138,9 +138,15 @@ def _opened(path: Path) -> Iterator[parquet.Parquet]:
             cause=f"its writing goes on, or broke off and left {left[0].name}"
             if left
             else str(err),
-            remedy="ask the archive again",
+            remedy="ask the archive again" if left else "give the name of a file that is there",
         ) from err
     with file:
+        if not parquet.is_parquet(file.read(4)):
+            raise ArchiveError(
+                f"{path} is no Parquet file",
+                remedy=f"read it with astropy: Table.read({path.name!r})",
+            )
+        file.seek(0)
         yield parquet.Parquet(file, limit=_LIMIT)
 
 

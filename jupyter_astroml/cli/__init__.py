@@ -481,11 +481,14 @@ def predict(
             detach=detach,
         )
     except KeyboardInterrupt:
-        click.echo(
-            "Stopped; what was done is kept. Go on with: jupyter astroml resume "
-            f"{run or 'RUN (jupyter astroml runs lists them)'}",
-            err=True,
-        )
+        if run is not None and not run.exists():
+            click.echo("Stopped before the run was made: nothing was done yet.", err=True)
+        else:
+            click.echo(
+                "Stopped; what was done is kept. Go on with: jupyter astroml resume "
+                f"{run or 'RUN (jupyter astroml runs lists them, if it was made)'}",
+                err=True,
+            )
         raise
     if detach:
         _tell_state(made, as_json=as_json)

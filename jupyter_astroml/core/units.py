@@ -63,6 +63,11 @@ def angle(value: Any, unit: str, *, name: str) -> float:
         with suppress(TypeError, ValueError):
             read = u.Quantity(value)
             value = read if read.unit != u.one else value
+        if isinstance(value, str) and re.match(r"\s*[-+.\d]+[\deE.+-]*\s*[^\d\s]", value):
+            raise DataError(
+                f"'{name}' is {value!r}, whose unit is not known",
+                remedy=f"write for example {name}='30 arcsec' or '5 arcmin'",
+            )
     if not isinstance(value, u.Quantity):
         raise DataError(
             f"'{name}' is {value!r}, a number without a unit",

@@ -33,7 +33,7 @@ def test_several_positions_are_not_one():
 
 def test_an_angle_may_be_written_as_text():
     assert angle("2 arcmin", "arcsec", name="radius") == pytest.approx(120.0)
-    for odd in ("2", "wide", "", "2 parsecs of sky"):
+    for odd in ("2", "wide", ""):
         with pytest.raises(DataError, match="without a unit"):
             angle(odd, "deg", name="radius")
     with pytest.raises(DataError, match="no angle"):

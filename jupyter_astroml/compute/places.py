@@ -138,7 +138,8 @@ def _pool(url: str, model: str, digest: str) -> Iterator[Place]:
         "pool",
         url,
         "ready" if workers else "not answering",
-        f"the hub's pool: {workers} workers for all users, {len(offered)} models",
+        f"the hub's pool: {workers} worker{'s' * (workers != 1)} for all users, "
+        f"{len(offered)} models",
         workers,
         float(me.get("waits_s", 0.0)),
     )

@@ -15,6 +15,7 @@ import urllib3
 
 from jupyter_astroml.core.errors import AstroMLError, RunError
 from jupyter_astroml.core.jobs import Answer
+from jupyter_astroml.core.settings import settings
 
 # A pool's own token first: on a hub both are there.
 TOKENS = ("ASTROML_POOL_TOKEN", "JUPYTERHUB_API_TOKEN")
@@ -32,7 +33,8 @@ class PoolClient:
     url : str
         Of the service, such as ``https://hub.example.org/services/pool``.
     token : str
-        By default that of the environment: ``ASTROML_POOL_TOKEN``, ``JUPYTERHUB_API_TOKEN``.
+        By default that of the environment: ``ASTROML_POOL_TOKEN``, or ``JUPYTERHUB_API_TOKEN``,
+        which opens the user's whole hub and goes only to the address of the setting ``pool``.
     connections : int
         Kept open.
     patience : float
@@ -49,7 +51,7 @@ class PoolClient:
         self, url: str, *, token: str = "", connections: int = 8, patience: float = 120.0
     ) -> None:
         self.url = url.rstrip("/")
-        given = token or next((os.environ[name] for name in TOKENS if os.environ.get(name)), "")
+        given = token or _token(self.url)
         if not given:
             raise RunError(
                 f"There is no token for the pool at {self.url}",
@@ -125,7 +127,7 @@ class PoolClient:
         RunError
             If the chunk failed, or the waiting was stopped.
         """
-        wait = 2.0
+        wait = 0.5
         while not stopped():
             path = f"jobs/{job}/chunks/{number}?wait={wait}"
             reply = self._asked("GET", path, stopped=stopped)
@@ -183,6 +185,13 @@ class PoolClient:
                 pause = max(pause, _seconds(reply.headers.get("Retry-After", "")))
             _sleep(min(pause, _LONGEST_PAUSE), stopped)
             pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _token(url: str) -> str:
+    own, hub = TOKENS
+    if not os.environ.get(own) and url == settings().pool.rstrip("/"):
+        return os.environ.get(hub, "")
+    return os.environ.get(own, "")
 
 
 def _sleep(seconds: float, stopped: Callable[[], bool]) -> None:

@@ -6,6 +6,7 @@ the pool gets nothing but numbers, and gives numbers back.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,8 @@ from jupyter_astroml.core.records import Predictions
 # Far below what a pool takes in one request, and enough to hide a round trip.
 _PIECE_BYTES = 16 << 20
 _PIECES = 256
+# Seconds for which what the pool said of its queue is worth telling.
+_FRESH = 5.0
 _MOST_CHUNKS = 10**9
 
 
@@ -54,10 +57,6 @@ class Pool:
     why : str
         Why this engine was taken.
 
-    Attributes
-    ----------
-    note : str
-        What a user waits for, now.
     """
 
     name = "pool"
@@ -72,13 +71,19 @@ class Pool:
         why: str = "",
     ) -> None:
         self.why = why
-        self.note = ""
+        self._heard = (float("-inf"), "")
         self._ask = ask
         self._client = PoolClient(url, token=token, connections=64)
         self._window = window
 
     def __repr__(self) -> str:
         return f"<engine {self.name} at {self._client.url}{': ' + self.why if self.why else ''}>"
+
+    @property
+    def note(self) -> str:
+        """What the pool said of its queue a moment ago; empty when there was no need to wait."""
+        when, text = self._heard
+        return text if time.monotonic() - when < _FRESH else ""
 
     def run(self, job: Job, blocks: Iterator[Block]) -> Iterator[tuple[Block, Predictions]]:
         """Yield the answers of each block; closing the iterator takes the rest out of the queue.
@@ -131,7 +136,6 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
         self._stop.set()
         if self._threads is not None:
             self._threads.shutdown(wait=True, cancel_futures=True)
-        self._engine.note = ""
         name, self._name = self._name, ""
         if name:
             # It expires by itself, should the pool be away.
@@ -175,7 +179,6 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
         ]
         for number in numbers:
             self._client.release(name, number)
-        self._engine.note = ""
         return question.answered(
             np.concatenate([answer.outputs for answer in found]),
             np.concatenate([answer.status for answer in found]),
@@ -186,7 +189,8 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
         others = max(0, int(state.get("users_waiting", 1)) - 1)
         seconds = float(state.get("eta_s", 0.0))
         shared = f", shared with {others} other{'s' * (others > 1)}" if others else ""
-        self._engine.note = f"in the pool's queue: about {seconds:.0f} s{shared}"
+        text = f"in the pool's queue: about {seconds:.0f} s{shared}"
+        self._engine._heard = (time.monotonic(), text)
 
 
 def _pieces(values: np.ndarray) -> list[np.ndarray]:

@@ -21,6 +21,8 @@ _GROWTH = 2.0
 # Of a unit's time that may be fixed, if the unit does not get too long by it.
 _FIXED_SHARE = 0.1
 _LONGEST = 3.0
+# Kinds of work that are remembered: a user may send light curves of any length.
+_MOST_KINDS = 1000
 # Networks work on micro-batches of this many objects; a unit is best a whole number of them.
 _MICRO_BATCH = 64
 
@@ -89,7 +91,11 @@ class Costs:
         """Take in what a batch took."""
         if objects < 1 or not math.isfinite(seconds) or seconds <= 0:
             return
-        self._fits.setdefault(kind, _Fit()).learn(objects, seconds)
+        # The kinds that were used last stand at the end.
+        fit = self._fits[kind] = self._fits.pop(kind, None) or _Fit()
+        fit.learn(objects, seconds)
+        if len(self._fits) > _MOST_KINDS:
+            del self._fits[next(iter(self._fits))]
 
     def aim(self, kind: object, *, seconds: float) -> float:
         """Return how long a batch should take, where about so many seconds are wished for.

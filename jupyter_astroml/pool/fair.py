@@ -83,6 +83,9 @@ class FairQueue(Generic[U]):
         self._share = share
         # The first user's turn is next.
         self._lines: OrderedDict[str, _Line[U]] = OrderedDict()
+        # What users owe who wait for nothing, as (round, credit): with the rounds it is paid back.
+        self._debts: dict[str, tuple[float, float]] = {}
+        self._round = 0.0
 
     def __len__(self) -> int:
         return sum(len(line.units) for line in self._lines.values())
@@ -98,7 +101,9 @@ class FairQueue(Generic[U]):
 
     def put(self, unit: U, *, first: bool = False) -> None:
         """Add a unit at the end of its user's line, or at its head to try again."""
-        line = self._lines.setdefault(unit.user, _Line())
+        line = self._lines.get(unit.user)
+        if line is None:
+            line = self._lines[unit.user] = _Line(credit=self._owed(unit.user))
         if first:
             line.units.appendleft(unit)
         else:
@@ -131,6 +136,8 @@ class FairQueue(Generic[U]):
         line = self._lines.get(user)
         if line is not None:
             line.credit -= seconds
+        else:
+            self._owe(user, self._owed(user) - seconds)
 
     def drop(self, unwanted: Callable[[U], bool]) -> list[U]:
         """Take out and return every unit that is unwanted."""
@@ -141,7 +148,7 @@ class FairQueue(Generic[U]):
                 (dropped if unwanted(unit) else kept).append(unit)
             line.units = kept
             if not kept:
-                del self._lines[user]
+                self._leave(user, line)
         return dropped
 
     def ahead(self, user: str) -> float:
@@ -170,6 +177,7 @@ class FairQueue(Generic[U]):
             if line.credit >= line.units[0].seconds:
                 return self._pop(user, line)
             line.credit += self._quantum * self._share(user)
+            self._round += 1 / len(self._lines)
             self._lines.move_to_end(user)
             passed += 1
         return None
@@ -181,6 +189,7 @@ class FairQueue(Generic[U]):
             for user, line in self._lines.items()
         )
         if rounds > 1:
+            self._round += int(rounds)
             for user, line in self._lines.items():
                 line.credit += int(rounds) * self._quantum * self._share(user)
 
@@ -191,9 +200,31 @@ class FairQueue(Generic[U]):
         if following is not None:
             line.units.appendleft(following)
         if not line.units:
-            # Who does not wait saves no credit, or could claim all workers later.
-            del self._lines[user]
+            self._leave(user, line)
         return unit
+
+    def _leave(self, user: str, line: _Line[U]) -> None:
+        """Take away an empty line.
+
+        Who does not wait saves no credit, or could claim all workers later; what is owed stays, or
+        asking for one thing at a time would be a way to pay nothing.
+        """
+        del self._lines[user]
+        self._owe(user, line.credit)
+
+    def _owe(self, user: str, credit: float) -> None:
+        if not self._lines:
+            # Nobody was kept waiting.
+            self._debts.clear()
+        elif credit < 0:
+            self._debts[user] = (self._round, credit)
+        else:
+            self._debts.pop(user, None)
+
+    def _owed(self, user: str) -> float:
+        """Return the credit of a user who waits for nothing: zero, or less."""
+        since, credit = self._debts.get(user, (self._round, 0.0))
+        return min(0.0, credit + (self._round - since) * self._quantum * self._share(user))
 
     def _beside(self, first: U, objects: int, seconds: float) -> list[U]:
         """Take the heads of lines that can be computed together with `first`.

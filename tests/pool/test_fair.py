@@ -144,6 +144,32 @@ def test_who_was_idle_has_no_claim_on_the_past():
     assert times["late"] == pytest.approx(times["busy"], abs=0.3)
 
 
+@pytest.mark.parametrize("truly", [0.1, 1.0, 4.0])
+def test_who_asks_for_one_thing_at_a_time_pays_for_what_it_truly_took(truly):
+    queue = queue_of([Piece("bulk", more=float("inf"))])
+    times = defaultdict(float)
+
+    while sum(times.values()) < 200:
+        if "single" not in queue.users:
+            # Each looks cheap, and leaves an empty line behind.
+            queue.put(Piece("single", each=0.02, truly=truly))
+        for piece in queue.take():
+            times[piece.user] += piece.truly
+            queue.charge(piece.user, piece.truly - piece.seconds)
+
+    assert times["single"] <= 0.5 * 200 + 2 * truly
+
+
+def test_debts_are_forgotten_when_nobody_waits():
+    queue = queue_of([Piece("one", each=0.02), Piece("two", each=0.02)])
+    while taken := queue.take():
+        queue.charge(taken[0].user, 50.0)
+    queue.put(Piece("one"))
+    queue.put(Piece("two"))
+
+    assert {queue.take()[0].user for _ in range(2)} == {"one", "two"}
+
+
 sizes = st.integers(1, 40)
 requests = st.lists(
     st.tuples(

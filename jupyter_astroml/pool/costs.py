@@ -92,7 +92,7 @@ class Costs:
         if objects < 1 or not math.isfinite(seconds) or seconds <= 0:
             return
         # The kinds that were used last stand at the end.
-        fit = self._fits[kind] = self._fits.pop(kind, None) or _Fit()
+        fit = self._fits[kind] = self._fits.pop(kind, _Fit())
         fit.learn(objects, seconds)
         if len(self._fits) > _MOST_KINDS:
             del self._fits[next(iter(self._fits))]

@@ -18,7 +18,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -42,10 +41,15 @@ from jupyter_astroml.pool.workers import Cluster
 log = logging.getLogger(__name__)
 
 _LOOK_SECONDS = 0.05
+# A scheduler that does not answer is asked again.
+_ASK_SECONDS = 5.0
+# A worker that is lost and not replaced in this time will not be.  One that is still listed after
+# it lives, and only its connection broke.
+_REPLACED_SECONDS = 20.0
 # A unit that is expected to take long gets so many times its expectation.
 _PATIENCE = 20
-# The first unit on a worker waits for torch and for the weights.
-_FIRST_PATIENCE = 60.0
+# Weights may come from a slow disk.
+_LOAD_PATIENCE = 60.0
 _UNIT_OBJECTS = 1024
 # Objects of a request on which the model fails, until the rest is not tried.
 _MOST_FAILURES = 16
@@ -59,20 +63,22 @@ class _Batch:
     alone: bool = False
     due: float = float("inf")
 
+    def read(self) -> np.ndarray:
+        """Return the values of all objects; takes a file's time for what waits in the spool."""
+        values = [unit.hold() for unit in self.units]
+        return values[0] if len(values) == 1 else np.concatenate(values)
+
     @property
     def kind(self) -> Kind:
         return self.units[0].kind
 
     @property
-    def seconds(self) -> float:
-        return sum(unit.seconds for unit in self.units)
+    def model(self) -> tuple[str, str]:
+        return self.kind.model, self.kind.digest
 
     @property
-    def values(self) -> np.ndarray:
-        if len(self.units) == 1:
-            # A memory map would be sent as the file that it comes from.
-            return np.array(self.units[0].values, dtype=np.float32)
-        return np.concatenate([unit.values for unit in self.units]).astype(np.float32, copy=False)
+    def seconds(self) -> float:
+        return sum(unit.seconds for unit in self.units)
 
 
 @dataclass(eq=False)
@@ -89,6 +95,8 @@ class Slot:
         Seconds of computing.
     memory : mapping of str to int
         Bytes of the ``process`` and of its ``device``, after its last batch.
+    loaded : set of (str, str)
+        Names and digests of the models that are ready.
     """
 
     address: str
@@ -100,7 +108,9 @@ class Slot:
     alive: bool = True
     hung: bool = False
     memory: Mapping[str, int] = field(default_factory=dict)
+    loaded: set[tuple[str, str]] = field(default_factory=set)
     _line: deque[_Batch] = field(default_factory=deque)
+    _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def computing(self) -> bool:
@@ -138,6 +148,8 @@ class Dispatcher:
     unit_seconds, deadline : float
     depth, merge : int
         As in `jupyter_astroml.pool.policy.Policy`.
+    replaced : float
+        Seconds in which a lost worker is replaced, or never.
     share : callable
         ``share(user)``: worker time relative to others.
     strikes : Strikes
@@ -152,6 +164,7 @@ class Dispatcher:
         depth: int = 2,
         merge: int = 256,
         deadline: float = 30.0,
+        replaced: float = _REPLACED_SECONDS,
         share: Callable[[str], float] = lambda _: 1.0,
         strikes: Strikes | None = None,
     ) -> None:
@@ -164,13 +177,16 @@ class Dispatcher:
         self._depth = depth
         self._merge = merge
         self._deadline = deadline
+        self._replaced = replaced
         self._queue: FairQueue[Unit] = FairQueue(quantum=unit_seconds / 2, share=share)
         self._suspects: deque[list[Unit]] = deque()
-        self._dead: set[str] = set()
+        # Addresses of workers that were given up, and when.
+        self._dead: dict[str, float] = {}
         self._coming: set[str] = set()
-        self._most_workers = 0
+        # Workers that there are when all that were lost of late are replaced.
+        self._expected = 0
+        self._changed = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
-        self._names = count()
         self._closing = False
 
     async def start(self) -> None:
@@ -242,23 +258,34 @@ class Dispatcher:
         """Meet workers that come, forget those that went, end those that hang."""
         while True:
             try:
-                now = await self._cluster.addresses()
+                self._look(await asyncio.wait_for(self._cluster.addresses(), _ASK_SECONDS))
             except (OSError, TimeoutError):
                 # The scheduler is away; its workers' connections tell whether they are, too.
-                now = set(self.slots)
-            for address in [a for a in self.slots if a not in now]:
-                self._lose(self.slots[address])
-            # The scheduler lists a dead worker for a moment; an actor for it would never come.
-            self._dead &= now
-            for address in now - set(self.slots) - self._dead - self._coming:
-                self._coming.add(address)
-                self._later(self._meet(address))
-            for slot in list(self.slots.values()):
-                if slot._line and time.monotonic() > slot._line[0].due:
-                    slot.hung = True
-                    self._lose(slot)
-                    self._later(self._cluster.restart(slot.address))
+                self._look(set(self.slots))
+            except Exception:
+                # Without this loop no worker would be missed or replaced.
+                log.exception("the pool could not look after its workers")
             await asyncio.sleep(_LOOK_SECONDS)
+
+    def _look(self, now: set[str]) -> None:
+        for address in [a for a in self.slots if a not in now]:
+            self._lose(self.slots[address])
+        clock = time.monotonic()
+        # The scheduler lists a dead worker for a moment; an actor for it would never come.
+        self._dead = {
+            a: lost for a, lost in self._dead.items() if a in now and clock < lost + self._replaced
+        }
+        for address in now - set(self.slots) - set(self._dead) - self._coming:
+            self._coming.add(address)
+            self._later(self._meet(address))
+        for slot in list(self.slots.values()):
+            if slot._line and clock > slot._line[0].due:
+                slot.hung = True
+                self._lose(slot)
+                self._later(self._cluster.restart(slot.address))
+        if self._expected > len(self.slots) and clock > self._changed + self._replaced:
+            self._expected = len(self.slots)
+            self._pump()
 
     async def _meet(self, address: str) -> None:
         try:
@@ -268,7 +295,8 @@ class Dispatcher:
             await asyncio.sleep(1)
         else:
             self.slots[address] = Slot(address, actor, told["device"])
-            self._most_workers = max(self._most_workers, len(self.slots))
+            self._expected = max(self._expected, len(self.slots))
+            self._changed = time.monotonic()
             self._pump()
         finally:
             self._coming.discard(address)
@@ -278,7 +306,7 @@ class Dispatcher:
         if not slot.alive:
             return
         slot.alive = False
-        self._dead.add(slot.address)
+        self._dead[slot.address] = self._changed = time.monotonic()
         self.slots.pop(slot.address, None)
         self.counts.workers_lost += 1
         line, slot._line = list(slot._line), deque()
@@ -294,10 +322,11 @@ class Dispatcher:
     def _pump(self) -> None:
         """Give every worker that has room the next batch, the emptiest ones first."""
         for depth in range(self._depth):
+            spared = self._spared() if depth else None
             for slot in list(self.slots.values()):
                 if depth and not self._full():
                     return
-                if slot.alive and len(slot._line) == depth and not slot.alone:
+                if slot.alive and len(slot._line) == depth and not (slot.alone or slot is spared):
                     batch = self._suspect(depth) or self._next()
                     if batch is not None:
                         self._send(slot, batch)
@@ -327,15 +356,24 @@ class Dispatcher:
                 return _Batch(wanted)
         return None
 
-    def _suspect(self, depth: int) -> _Batch | None:
-        """Return a suspect for an empty worker, unless it is the last that others can use."""
-        if depth or not self._suspects:
-            return None
+    @property
+    def _trying(self) -> bool:
+        """Whether a suspect can be tried now: the last worker that others can use is not for it."""
         free = sum(not slot.alone for slot in self.slots.values())
-        if free < 2 and self._most_workers > 1:
+        return bool(self._suspects) and (free > 1 or self._expected <= 1)
+
+    def _spared(self) -> Slot | None:
+        """Return the worker that gets nothing sent ahead, so that it is soon free for a suspect."""
+        if not self._trying:
             return None
-        while self._suspects:
-            units = [unit for unit in self._suspects.popleft() if not unit.request.over]
+        busy = [slot for slot in self.slots.values() if not slot.alone]
+        return min(busy, key=lambda slot: len(slot._line), default=None)
+
+    def _suspect(self, depth: int) -> _Batch | None:
+        """Return a suspect for an empty worker."""
+        while not depth and self._trying:
+            # Cancelling does not end a trial: workers could be killed for ever, and nobody blamed.
+            units = [u for u in self._suspects.popleft() if not u.request.refused]
             if units:
                 return _Batch(units, alone=True)
         return None
@@ -350,15 +388,12 @@ class Dispatcher:
         """Start the clock of the batch that is computed now."""
         if slot._line:
             batch = slot._line[0]
-            least = self._deadline if self.costs.known(batch.kind) else _FIRST_PATIENCE
-            batch.due = time.monotonic() + max(least, _PATIENCE * batch.seconds)
+            first = 0.0 if batch.model in slot.loaded else _LOAD_PATIENCE
+            batch.due = time.monotonic() + max(first, self._deadline, _PATIENCE * batch.seconds)
 
     async def _compute(self, slot: Slot, batch: _Batch) -> None:
-        kind = batch.kind
         try:
-            found = await slot.actor.compute(
-                kind.model, kind.digest, kind.operation, batch.values, exact=kind.exact
-            )
+            found = await self._answer(slot, batch)
         except asyncio.CancelledError:
             raise
         except Exception as err:  # noqa: BLE001 - an actor never raises: its worker has ended
@@ -370,8 +405,28 @@ class Dispatcher:
             return
         slot._line.remove(batch)
         self._set_due(slot)
-        self._settle(slot, batch, Computed(*found))
+        self._settle(slot, batch, found)
         self._pump()
+
+    async def _answer(self, slot: Slot, batch: _Batch) -> Computed:
+        kind = batch.kind
+        # Batches reach the worker in the order in which they were given to it.
+        async with slot._sending:
+            if batch.model not in slot.loaded:
+                told = Computed(*await slot.actor.load(*batch.model))
+                if told.outcome != "done":
+                    return told
+                slot.loaded.add(batch.model)
+                self._set_due(slot)
+            try:
+                values = await asyncio.to_thread(batch.read)
+            except (OSError, ValueError) as err:
+                # What waited in the spool is gone; perhaps that of one unit only.
+                return Computed("failed", text=f"{type(err).__name__}: {err}")
+            future = slot.actor.compute(
+                kind.model, kind.digest, kind.operation, values, exact=kind.exact
+            )
+        return Computed(*await future)
 
     # Outcomes ---------------------------------------------------------------------------------
 
@@ -446,20 +501,21 @@ class Dispatcher:
             self._suspects.appendleft(batch.units)
             return
         for unit in reversed(batch.units):
+            # Its next turn is charged again.
+            self._queue.charge(unit.user, -unit.seconds)
             self._queue.put(unit, first=True)
 
     def _blame(self, batch: _Batch, *, hung: bool) -> None:
         """Decide what becomes of the units that a worker died with."""
         for unit in batch.units:
-            if unit.request.over:
-                continue
             unit.deaths += 1
             if unit.deaths == 1 or len(batch.units) > 1:
                 self.counts.retried += 1
                 self._suspects.append([unit])
-                continue
-            if self.strikes.add(unit.user):
+            elif self.strikes.add(unit.user):
                 self._suspend(unit)
+            elif unit.request.over:
+                continue
             elif len(unit) == 1:
                 unit.give_up(DEADLINE if hung else CRASHED)
             else:

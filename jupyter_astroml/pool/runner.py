@@ -14,7 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jupyter_astroml.compute.allocator import fit_allocator
+from jupyter_astroml.core.errors import AstroMLError
 
+# Kinds of work that ran; users may send light curves of any length.
+_MOST_WARM = 1000
 _LINUX = sys.platform.startswith("linux")
 
 
@@ -67,6 +70,14 @@ class Runner:
             "device": torch.cuda.get_device_name(0) if cuda else "cpu",
         }
 
+    def load(self, model: str, digest: str) -> Computed:
+        """Make a model ready; apart from computing, as this takes a time of its own."""
+        try:
+            _loaded(model, digest)
+        except Exception as err:  # noqa: BLE001 - see the class
+            return _unusable(err)
+        return Computed("done")
+
     def compute(
         self, model: str, digest: str, operation: str, values: np.ndarray, *, exact: bool
     ) -> Computed:
@@ -87,10 +98,11 @@ class Runner:
             finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
             ready = values if finite.all() else np.where(_as_rows(finite, values), values, 0.0)
             perform = OPERATIONS[operation]
-            loaded = self._loaded(model, digest, perform, values, exact=exact)
+            loaded = _loaded(model, digest)
         except Exception as err:  # noqa: BLE001 - see the class
-            return Computed("refused", text=f"{type(err).__name__}: {err}"[:300])
+            return _unusable(err)
         try:
+            self._warm_up(loaded, perform, (model, digest, values.shape[1:]), exact=exact)
             begin = time.perf_counter()
             outputs = perform(loaded, np.ascontiguousarray(ready, dtype=np.float32), exact=exact)
             seconds = time.perf_counter() - begin
@@ -101,24 +113,40 @@ class Runner:
         except BaseException as err:  # noqa: BLE001 - see the class
             return _told(err)
 
-    def _loaded(
+    def _warm_up(
         self,
-        model: str,
-        digest: str,
+        loaded: Any,
         perform: Callable[..., np.ndarray],
-        values: np.ndarray,
+        kind: tuple[str, str, tuple[int, ...]],
         *,
         exact: bool,
-    ) -> Any:
-        """Load a model, and run it once before it is measured: the first pass takes far longer."""
-        from jupyter_astroml.models.loading import load
+    ) -> None:
+        """Run a model once before it is measured: the first pass takes far longer."""
+        if kind in self._warm:
+            return
+        perform(loaded, np.zeros((1, *kind[2]), dtype=np.float32), exact=exact)
+        if len(self._warm) >= _MOST_WARM:
+            self._warm.clear()
+        self._warm.add(kind)
 
-        loaded = load(model, digest)
-        kind = (model, digest, values.shape[1:])
-        if kind not in self._warm:
-            perform(loaded, np.zeros((1, *values.shape[1:]), dtype=np.float32), exact=exact)
-            self._warm.add(kind)
-        return loaded
+
+def _loaded(model: str, digest: str) -> Any:
+    """Load a model, twice if the first fault is not the model's own, such as one of the disk.
+
+    Raises
+    ------
+    AstroMLError
+        If the model cannot be used.
+    """
+    from jupyter_astroml.models.loading import load
+
+    try:
+        return load(model, digest)
+    except AstroMLError:
+        raise
+    except Exception as err:  # noqa: BLE001 - whatever it is, it is said if it comes again
+        _end_if_spoilt(err)
+    return load(model, digest)
 
 
 def _as_rows(mask: np.ndarray, like: np.ndarray) -> np.ndarray:
@@ -142,10 +170,21 @@ def _told(err: BaseException) -> Computed:
         return Computed("memory", text=str(err)[:300])
     if isinstance(err, MemoryError):
         return Computed("memory", text="the worker has not enough memory")
-    if "CUDA error" in str(err):
-        # An assertion on the device spoils its context: every later call would fail as well.
-        os._exit(1)
+    _end_if_spoilt(err)
     return Computed("failed", text=f"{type(err).__name__}: {err}"[:300])
+
+
+def _unusable(err: Exception) -> Computed:
+    return Computed("refused", text=f"{type(err).__name__}: {err}"[:300])
+
+
+def _end_if_spoilt(err: BaseException) -> None:
+    """End this process if its GPU cannot be used again; another worker takes its place.
+
+    An assertion on the device spoils its context: every later call would fail as well.
+    """
+    if "CUDA error" in str(err):
+        os._exit(1)
 
 
 def logits(model: Any, values: np.ndarray, *, exact: bool) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -37,6 +38,43 @@ class Kind:
     exact: bool = False
 
 
+@dataclass(frozen=True)
+class Spooled:
+    """Objects in a file, one after the other as little-endian float32.
+
+    Attributes
+    ----------
+    path : Path
+    shape : tuple of int
+        The number of objects first.
+    """
+
+    path: Path
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """Read some objects.
+
+        Nothing is kept open or mapped for what waits: a user may have thousands of files here.
+
+        Raises
+        ------
+        OSError
+            If there is no such file.
+        ValueError
+            If it is too short.
+        """
+        start, stop, _ = rows.indices(len(self))
+        each = math.prod(self.shape[1:])
+        found = np.fromfile(
+            self.path, dtype="<f4", count=(stop - start) * each, offset=4 * start * each
+        )
+        return found.reshape(stop - start, *self.shape[1:])
+
+
 class Request:
     """Objects of one user that are to be computed in the same way.
 
@@ -44,8 +82,8 @@ class Request:
     ----------
     user : str
     kind : Kind
-    values : ndarray of float32, shape (n, ...)
-        May be a memory map: rows are read when their unit's turn comes.
+    values : ndarray or Spooled
+        float32, shape (n, ...); rows are read when their unit's turn comes.
     costs : Costs
         Tells how many objects a unit may have.
     unit_seconds : float
@@ -64,7 +102,7 @@ class Request:
         self,
         user: str,
         kind: Kind,
-        values: np.ndarray,
+        values: np.ndarray | Spooled,
         *,
         costs: Costs,
         unit_seconds: float,
@@ -86,6 +124,12 @@ class Request:
     def over(self) -> bool:
         """Whether nobody waits for it: answered, failed or cancelled."""
         return self.answer.done()
+
+    @property
+    def refused(self) -> bool:
+        """Whether it was answered with an error."""
+        done = self.answer.done() and not self.answer.cancelled()
+        return done and self.answer.exception() is not None
 
     def unit(self, start: int = 0) -> Unit | None:
         """Cut the unit that begins at this object; None behind the last one."""
@@ -159,6 +203,7 @@ class Unit:
         # Fixed when the unit is cut, so that what was charged is what is corrected later.
         self.seconds = request.seconds(stop - start)
         self._follows = True
+        self._held: np.ndarray | None = None
 
     def __len__(self) -> int:
         return self.stop - self.start
@@ -194,10 +239,20 @@ class Unit:
         """Worker time that a batch with it should take."""
         return self.request.batch_seconds
 
-    @property
-    def values(self) -> np.ndarray:
-        """Values of the objects, shape (n, ...)."""
-        return self.request.values[self.start : self.stop]
+    def hold(self) -> np.ndarray:
+        """Read the values of the objects, shape (n, ...), and keep them until the unit is done.
+
+        A unit that is suspected of killing workers is tried again, even if what it came from is
+        deleted by then.
+
+        Raises
+        ------
+        OSError, ValueError
+            If what waited in the spool is not there, or not all of it.
+        """
+        if self._held is None:
+            self._held = self.request.values[self.start : self.stop]
+        return self._held
 
     def following(self) -> Unit | None:
         """Cut the next unit of the request, once."""
@@ -226,4 +281,6 @@ class Unit:
     def _part(self, start: int, stop: int) -> Unit:
         part = Unit(self.request, start, stop)
         part.deaths, part.apart, part._follows = self.deaths, self.apart, False
+        if self._held is not None:
+            part._held = self._held[start - self.start : stop - self.start]
         return part

@@ -136,6 +136,26 @@ def test_workers_may_be_killed_every_two_seconds(pool, client, job, objects):
 
 
 @pytest.mark.timeout(120)
+def test_who_cancels_before_the_blame_is_found_is_blamed_all_the_same(
+    make_pool, client, job, objects
+):
+    pool = make_pool("cancel", limits={"crashes": 2})
+    attacker, root = client(pool, "mallory"), client(pool, "root")
+    end = time.monotonic() + 90
+    while attacker.get("me")["used"]["crashes"] < 2:
+        assert time.monotonic() < end
+        lost = status(root)["events"]["workers_lost"]
+        name = attacker.create(job())
+        attacker.send(name, 0, poisoned(objects(1), 0, CRASH))
+        while status(root)["events"]["workers_lost"] == lost and time.monotonic() < end:
+            time.sleep(0.01)
+        attacker.delete(name)
+        time.sleep(0.3)
+    with pytest.raises(RunError, match="takes no work from you"):
+        attacker.send(attacker.create(job()), 0, objects(1))
+
+
+@pytest.mark.timeout(120)
 def test_who_sends_nothing_but_poison_is_suspended_and_others_hardly_notice(
     make_pool, client, job, objects
 ):

@@ -14,6 +14,8 @@ _PUBLIC = {
     "archives": "session",
     "check": "session",
     "cite": "session",
+    "cluster": "session",
+    "cluster_form": "widgets.cluster_form",
     "engine": "session",
     "engines": "session",
     "estimate": "session",

@@ -32,9 +32,11 @@ _ARCHIVE = click.option(
 )
 
 
-_WORKERS = click.option("--workers", default=0, help="Processes of a Dask cluster; 0: one a core.")
+_WORKERS = click.option("--workers", default=0, help="Of a Dask cluster; 0: as configured.")
 _CLUSTER = click.option(
-    "--cluster", default=None, help="Address of the scheduler of a Dask cluster that runs."
+    "--cluster",
+    default=None,
+    help="Address of a Dask scheduler, or a kind that is started: gateway, slurm, …",
 )
 _QUERY = click.option("--query", "adql", required=True, help="ADQL whose rows are taken.")
 _FORMATS = {".vot": "votable", ".fits": "fits", ".parquet": "parquet", ".csv": "ascii.csv"}
@@ -661,11 +663,16 @@ def report(
 
 
 @main.command()
+@click.option("--write", is_flag=True, help="Write a file of Dask's configuration to fill in.")
 @_JSON
-def engines(as_json: bool) -> None:  # noqa: FBT001
+def engines(write: bool, as_json: bool) -> None:  # noqa: FBT001
     """List where models can run, the preferred place first."""
     from jupyter_astroml import session
 
+    if write:
+        from jupyter_astroml.compute.clusters import write_defaults
+
+        click.echo(f"configuration: {write_defaults()}", err=as_json)
     found = session.engines()
     if as_json:
         _print(found.to_json())

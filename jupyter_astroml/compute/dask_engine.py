@@ -28,6 +28,7 @@ from uuid import uuid4
 import numpy as np
 
 from jupyter_astroml.compute.allocator import fit_allocator
+from jupyter_astroml.compute.clusters import LOCAL, Plan, close
 from jupyter_astroml.compute.faults import as_run_error, failed
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Block, Job, Perform
@@ -64,9 +65,10 @@ class Dask:
     prepare : callable, optional
         ``prepare(job, data) -> data``: fetching and decoding, which need no model.
         On our own cluster a worker prepares one block while it performs another.
-    cluster : str, distributed cluster or Client, optional
-        A scheduler's address, or what `distributed` or a gateway gave.
-        Without it a cluster of processes on this machine is started for the first run.
+    cluster : str, distributed cluster, Client or Plan, optional
+        A scheduler's address, or what `distributed` or a gateway gave; they are left as they are.
+        Or a cluster to be, which is started for the first run and given back at the end; without
+        any, processes on this machine.
     workers : int
         Number of processes of our own cluster; 0 takes one for each core that we may use.
         Not used with `cluster`.
@@ -98,14 +100,15 @@ class Dask:
         self.why = why
         self._perform = perform
         self._prepare = prepare
-        self._given = cluster
-        self._workers = workers
+        self._plan = cluster if isinstance(cluster, Plan) else Plan(workers=workers)
+        self._given = None if isinstance(cluster, Plan) else cluster
         self._window = max(1, window)
         self._dashboard = dashboard
         self._patience = patience
         self._lock = Lock()
         self._client: Client | None = None
         self._own: OwnCluster | None = None
+        self._made: Any = None
 
     def __repr__(self) -> str:
         return f"<engine {self.name}{': ' + self.why if self.why else ''}>"
@@ -130,14 +133,15 @@ class Dask:
         return _Flight(self, job, blocks)
 
     def close(self) -> None:
-        """Give back our own cluster; leave a cluster that was given as it is."""
+        """Give back a cluster that we started; leave one that was given as it is."""
         with self._lock:
-            client, own = self._client, self._own
-            self._client = self._own = None
+            client, own, made = self._client, self._own, self._made
+            self._client = self._own = self._made = None
         if client is not None and client is not self._given:
             client.close()
-        if own is not None:
-            own.close()
+        for started in (own, made):
+            if started is not None:
+                close(started)
 
     def start(self) -> list[int]:
         """Start or join the cluster now, and return the process ids of its workers."""
@@ -172,10 +176,25 @@ class Dask:
                 self._client = self._given
             elif self._given is not None:
                 self._client = _joined(self._given, timeout=self._patience)
+            elif self._plan.address:
+                self._client = _joined(self._plan.address, timeout=self._patience)
+            elif self._plan.kind != LOCAL:
+                made = self._plan.start()
+                try:
+                    self._client = _joined(made, timeout=self._patience)
+                except RunError:
+                    close(made)
+                    raise
+                self._made = made
             else:
                 from jupyter_astroml.compute.own_cluster import OwnCluster
 
-                own = OwnCluster(workers=self._workers, dashboard=self._dashboard)
+                own = OwnCluster(
+                    workers=self._plan.workers,
+                    threads=self._plan.threads,
+                    memory=self._plan.memory,
+                    dashboard=self._dashboard,
+                )
                 try:
                     self._client = own.client(patience=self._patience)
                 except RunError:

@@ -70,11 +70,18 @@ class OwnCluster:
     ----------
     workers : int
         Number of processes; 0 takes one for each core that we may use.
+    threads : int
+        Of each process: one computes and the others fetch; 0 takes two.
+    memory : str
+        Of each process, such as ``"4 GiB"``, at which it is started anew; empty shares what the
+        machine has.
     dashboard : bool
         Serve Dask's dashboard on a free port of the loopback.
     """
 
-    def __init__(self, *, workers: int = 0, dashboard: bool = False) -> None:
+    def __init__(
+        self, *, workers: int = 0, threads: int = 0, memory: str = "", dashboard: bool = False
+    ) -> None:
         self.workers = workers or CPU_COUNT
         names = (*ENVIRONMENT, *_THREADS, "PYTHONHASHSEED", "__DASK_PARENT_PID")
         self._before = {name: os.environ.get(name) for name in names}
@@ -85,7 +92,8 @@ class OwnCluster:
                 self._cluster = LastingCluster(
                     n_workers=self.workers,
                     # The second thread fetches while the first computes.
-                    threads_per_worker=2,
+                    threads_per_worker=threads or 2,
+                    memory_limit=memory or "auto",
                     worker_class=InferenceNanny,
                     silent=not dashboard,
                     security=Security.temporary(),

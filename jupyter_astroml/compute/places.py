@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from jupyter_astroml.compute.clusters import GATEWAY, LOCAL, QUEUES, Plan, planned
 from jupyter_astroml.core.errors import AstroMLError
 
 State = Literal["ready", "not answering", "set up"]
@@ -32,7 +33,8 @@ class Place:
     name : str
         For ``aml.predict(engine=…)``.
     cluster : str
-        Address of the scheduler or of the pool; empty where none is needed.
+        Address of the scheduler or of the pool, or the kind of cluster that is made on demand;
+        empty where none is needed.
     state : str
         ``"ready"``; ``"not answering"``; or ``"set up"`` for what makes clusters on demand.
     note : str
@@ -84,13 +86,18 @@ class Places(tuple[Place, ...]):
         return f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def places(*, pool: str = "", model: str = "", digest: str = "") -> Places:
+def places(
+    *, pool: str = "", model: str = "", digest: str = "", workers: int = 0, all_: bool = True
+) -> Places:
     """Return where models can run.
 
     The hub's pool comes first if it answers, and offers the model if one is named: it is there for
     everybody, and nothing has to be started.
-    A cluster that Dask's configuration names (``scheduler-address`` in any of its files, or
-    ``DASK_SCHEDULER_ADDRESS``) comes next if it answers: somebody set it up for this work.
+    A cluster that Dask's configuration names (``jupyter_astroml.cluster.address`` or
+    ``scheduler-address`` in any of its files, or ``DASK_SCHEDULER_ADDRESS``) comes next if it
+    answers: somebody set it up for this work.
+    Clusters of JupyterLab's Dask panel are listed, and taken only when they are named: they may be
+    for something else.
 
     Parameters
     ----------
@@ -98,17 +105,26 @@ def places(*, pool: str = "", model: str = "", digest: str = "") -> Places:
         Address of the hub's pool, if there is one.
     model, digest : str
         What is to run; any model if empty.
-    """
-    from dask.system import CPU_COUNT
+    workers : int
+        Of a cluster that would be started; 0 takes those of Dask's configuration.
+    all_ : bool
+        Ask for those too that are taken only when they are named.
 
-    named = [*_pool(pool, model, digest), *_named()]
+    Raises
+    ------
+    SettingsError
+        If Dask's configuration of our cluster is not well formed.
+    """
+    plan = planned(workers=workers)
+    named = [*_pool(pool, model, digest), *_named(plan)]
     return Places(
         [
             *(place for place in named if place.state == "ready"),
             Place("here", "", "ready", "this process, one core: for up to some thousand objects"),
-            Place("dask", "", "ready", f"{CPU_COUNT} processes on this machine, started for a run"),
+            _started(plan),
             *(place for place in named if place.state != "ready"),
-            *_on_demand(),
+            *(_of_lab() if all_ else ()),
+            *_on_demand(plan),
         ]
     )
 
@@ -145,11 +161,11 @@ def _pool(url: str, model: str, digest: str) -> Iterator[Place]:
     )
 
 
-def _named() -> Iterator[Place]:
+def _named(plan: Plan) -> Iterator[Place]:
     import dask
 
-    address = str(dask.config.get("scheduler-address", "") or "").strip()
-    if address:
+    addresses = (plan.address, str(dask.config.get("scheduler-address", "") or "").strip())
+    for address in dict.fromkeys(filter(None, addresses)):
         answers = _answers(address)
         yield Place(
             "dask",
@@ -157,6 +173,38 @@ def _named() -> Iterator[Place]:
             "ready" if answers else "not answering",
             "the cluster that Dask's configuration names"
             + ("" if answers else ": is it still running?"),
+        )
+
+
+def _started(plan: Plan) -> Place:
+    """Return what ``engine="dask"`` starts when no cluster is named."""
+    from dask.system import CPU_COUNT
+
+    if plan.kind == LOCAL:
+        count = plan.workers or CPU_COUNT
+        return Place("dask", "", "ready", f"{count} processes on this machine, started for a run")
+    return Place(
+        "dask",
+        plan.kind,
+        "set up",
+        f"a {plan.kind} cluster of {plan.workers} workers, as Dask's configuration says, "
+        "started for a run",
+        plan.workers,
+    )
+
+
+def _of_lab() -> Iterator[Place]:
+    from jupyter_astroml.compute.lab_clusters import lab_clusters
+
+    for cluster in lab_clusters():
+        answers = _answers(cluster.address)
+        yield Place(
+            "dask",
+            cluster.address,
+            "ready" if answers else "not answering",
+            f"{cluster.name!r} of JupyterLab's Dask panel, {cluster.workers} workers: "
+            + ("give its address as cluster" if answers else "it cannot be reached from here"),
+            cluster.workers,
         )
 
 
@@ -172,26 +220,29 @@ def _answers(address: str) -> bool:
     return False
 
 
-def _on_demand() -> Iterator[Place]:
+def _on_demand(plan: Plan) -> Iterator[Place]:
     import dask
 
-    gateway = dask.config.get("gateway.address", None)
-    if gateway and find_spec("dask_gateway"):
+    address = dask.config.get("gateway.address", None)
+    if address and find_spec("dask_gateway") and plan.kind != GATEWAY:
         yield Place(
             "dask",
-            "",
+            GATEWAY,
             "set up",
-            f"Dask Gateway at {gateway}: cluster = dask_gateway.Gateway().new_cluster(), "
-            "then give cluster=cluster",
+            f"Dask Gateway at {address}: give cluster='gateway' and workers, "
+            "or choose with aml.cluster_form()",
         )
-    if find_spec("dask_jobqueue"):
-        # Each batch system has a section with a name, of which most are null.
-        for system, made in (dask.config.get("jobqueue", None) or {}).items():
-            if isinstance(made, dict) and made.get("queue"):
-                yield Place(
-                    "dask",
-                    "",
-                    "set up",
-                    f"the {system} queue {made['queue']!r}: make a cluster with dask_jobqueue, "
-                    "then give cluster=cluster",
-                )
+    if not find_spec("dask_jobqueue"):
+        return
+    # Each batch system has a section with a name, of which most are null.
+    for section, made in (dask.config.get("jobqueue", None) or {}).items():
+        if isinstance(made, dict) and made.get("queue") and section != (plan.section or plan.kind):
+            known = section in QUEUES
+            yield Place(
+                "dask",
+                section if known else "",
+                "set up",
+                f"the queue {made['queue']!r} of section {section!r}: give "
+                + (f"cluster='{section}' and workers" if known else "")
+                + ("" if known else f"cluster=aml.cluster(…, section={section!r})"),
+            )

@@ -22,6 +22,7 @@ from .fetching import check, fetch, manifest, samples
 from .reporting import evaluate, least_sure, report
 from .running import (
     ENGINES,
+    cluster,
     engine,
     engines,
     estimate,
@@ -45,6 +46,7 @@ __all__ = [
     "archives",
     "check",
     "cite",
+    "cluster",
     "describe",
     "engine",
     "engines",

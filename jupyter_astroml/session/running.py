@@ -25,7 +25,7 @@ from .fetching import samples
 
 if TYPE_CHECKING:
     from jupyter_astroml.compute.estimate import Estimate
-    from jupyter_astroml.compute.places import Places
+    from jupyter_astroml.compute.places import Place, Places
     from jupyter_astroml.compute.replay import Comparison
     from jupyter_astroml.compute.run import Progress, Run
 
@@ -110,11 +110,55 @@ def engines(model: str = "") -> Places:
     """
     from jupyter_astroml.compute.places import places
 
-    return places(
-        pool=settings().pool,
-        model=model,
-        digest=catalogue.find(model).digest if model else "",
-    )
+    return places(**_asked(model))
+
+
+def _asked(model: str) -> dict[str, Any]:
+    found = settings()
+    digest = catalogue.find(model).digest if model else ""
+    return {"pool": found.pool, "model": model, "digest": digest, "workers": found.workers}
+
+
+def _best(model: str) -> Place:
+    """Return the place that is taken when none is named."""
+    from jupyter_astroml.compute.places import places
+
+    return places(**_asked(model), all_=False).best
+
+
+def cluster(kind: str = "", *, workers: int = 0, **options: Any) -> Any:
+    """Start a cluster of your own that several runs can use; close it to give its workers back.
+
+    For one run it is enough to say ``aml.predict(…, cluster="slurm", workers=8)``.
+
+    Parameters
+    ----------
+    kind : str
+        ``"gateway"`` for Dask Gateway, or a batch system: ``"slurm"``, ``"pbs"``, ``"sge"``,
+        ``"lsf"``, ``"htcondor"``, ``"oar"``, ``"moab"``; ``"shell"`` runs the jobs of a batch
+        system as processes of this machine.
+        Empty takes the kind of Dask's configuration.
+    workers : int
+        How many; 0 takes the setting, then Dask's configuration.
+    **options
+        Cluster options of the gateway; for a batch system ``section`` (of dask-jobqueue's
+        configuration), ``threads`` and ``memory`` of a worker, and arguments of dask-jobqueue.
+
+    Returns
+    -------
+    distributed.deploy.Cluster
+        For ``aml.predict(…, cluster=…)``, and for whatever else you use Dask for.
+
+    Raises
+    ------
+    SettingsError
+        For an unknown kind, or if its package is not installed.
+    RunError
+        If the gateway or the batch system refuses.
+    """
+    from jupyter_astroml.compute.clusters import planned
+
+    return planned(kind, workers=workers or settings().workers, **options).start()
 
 
 def engine(name: str = "", *, model: str = "", workers: int = 0, cluster: Any = None) -> Engine:
@@ -130,9 +174,11 @@ def engine(name: str = "", *, model: str = "", workers: int = 0, cluster: Any = 
     model : str, optional
         What is to run, for ``"auto"``.
     workers : int
-        Processes of a cluster of our own; 0 takes one for each core.
+        Of a cluster that is started; 0 takes the setting, then Dask's configuration, then one for
+        each core.
     cluster : str, Client or cluster, optional
-        A Dask cluster that already runs, or the address of its scheduler.
+        A Dask cluster that already runs, the address of its scheduler, or a kind that is started
+        for the run: see `cluster`.
 
     Returns
     -------
@@ -151,7 +197,7 @@ def engine(name: str = "", *, model: str = "", workers: int = 0, cluster: Any = 
     if cluster is not None:
         chosen, why = "dask", "a cluster was given"
     elif chosen == "auto":
-        best = engines(model).best
+        best = _best(model)
         chosen, why = best.name, f"it is {best.note}"
         cluster = best.address
     if chosen == "pool":
@@ -165,13 +211,15 @@ def engine(name: str = "", *, model: str = "", workers: int = 0, cluster: Any = 
             )
         return Pool(found.pool, ask=tasks.ask, why=why)
     if chosen == "dask":
+        from jupyter_astroml.compute.clusters import KINDS, planned
         from jupyter_astroml.compute.dask_engine import Dask
 
+        if cluster is None or (isinstance(cluster, str) and cluster in KINDS):
+            cluster = planned(cluster or "", workers=found.workers)
         return Dask(
             tasks.perform,
             prepare=tasks.prepare,
             cluster=cluster,
-            workers=found.workers,
             window=found.window,
             why=why,
         )
@@ -210,7 +258,7 @@ def predict(
     workers : int
         For the engine ``"dask"``: processes; 0 takes one for each core.
     cluster : str, Client or cluster, optional
-        A Dask cluster that already runs: see `engine`.
+        A Dask cluster that already runs, or the kind of one that is started: see `engine`.
     run : Path, optional
         Folder of the run; by default a new one in the run folder of the settings.
     size : Quantity, angle, optional
@@ -303,7 +351,7 @@ def _detached(
         )
     name = "dask" if cluster else settings(engine=engine or None).engine
     if name == "auto":
-        best = engines(job.model).best
+        best = _best(job.model)
         name, cluster = best.name, best.address
     # Objects cost the same everywhere, and no cluster has to start twice.
     fitted, _ = _engine("here", model="", workers=0, cluster=None)

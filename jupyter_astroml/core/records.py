@@ -127,7 +127,7 @@ class Cutouts(_Rows):
     simulated : bool
         True when these data were never observed.
     meta : mapping
-        Provenance.
+        Provenance; ``zero_point`` is the AB magnitude of one count, for values in counts.
     """
 
     kind: ClassVar[str] = "cutouts"

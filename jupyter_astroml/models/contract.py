@@ -13,6 +13,7 @@ from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import Cutouts, LightCurves
 from jupyter_astroml.core.units import named
 from jupyter_astroml.models.cards import Card, InputContract
+from jupyter_astroml.models.conversions import factor, is_per_pixel, resampled
 from jupyter_astroml.models.picture import PICTURE_BANDS, lupton
 
 FITS, CONVERTED, OUTSIDE = "fits", "converted", "outside"
@@ -21,6 +22,8 @@ _RANK = {FITS: 0, CONVERTED: 1, OUTSIDE: 2}
 MAX_MISSING = 0.2
 # Errors that a pipeline quotes are wrong by a tenth or so; a range of signal-to-noise is that soft.
 NOISE_MARGIN = 0.2
+# Pixels that are so much coarser than the contract's may be interpolated.
+MAX_STRETCH = 1.25
 # "e-/s" is how TESS and Kepler write electrons per second.
 _ELECTRONS = re.compile(r"(?<![\w.])e-?(?=\s*(?:/|$))")
 
@@ -125,12 +128,13 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
         # A masked pixel may hold anything; it is as good as missing.
         values = np.where(cutouts.masks, np.float32(np.nan), values)
     given, wanted = values.shape[2:], (contract.size[0], contract.size[1])
-    if given != wanted:
-        values = _sized(values, cutouts, wanted, fit)
+    steps = _steps(cutouts.pixel_scale, contract, fit)
+    kept = given == wanted and (steps == 1).all()
+    if not kept:
+        values = _sized(values, cutouts, wanted, steps, fit)
     values = _filled(values, fit)
     values, bands = _in_unit(values, cutouts, contract, fit)
     values = _in_bands(values, bands, contract, fit)
-    _compare_scale(cutouts.pixel_scale, contract, fit)
     if contract.signal_to_noise:
         fit.note(fit.everyone, FITS, "the signal-to-noise ratio of cutouts is not checked")
     prepared = replace(
@@ -140,33 +144,87 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
         flux_unit=contract.flux_unit,
         errors=None,
         masks=None,
-        wcs=cutouts.wcs if given == wanted else None,
+        pixel_scale=cutouts.pixel_scale * steps,
+        wcs=cutouts.wcs if kept else None,
     )
     return Prepared(prepared, fit)
 
 
-def _sized(values: np.ndarray, cutouts: Cutouts, wanted: tuple[int, int], fit: Fit) -> np.ndarray:
-    """Cut or pad to the size of the contract, about the object where its place is known."""
-    given = values.shape[2:]
-    # Edges of a cutout are rounded to whole pixels by the archive: one or two mean nothing.
-    if max(abs(have - want) for have, want in zip(given, wanted, strict=True)) <= 2:
-        return _about(values, _middles(given, len(values)), wanted)
-    smaller = given[0] < 0.9 * wanted[0] or given[1] < 0.9 * wanted[1]
-    sizes = f"{given[1]}×{given[0]} pixels, the model takes {wanted[1]}×{wanted[0]}"
-    fit.note(fit.everyone, OUTSIDE if smaller else CONVERTED, sizes)
-    places = _places(cutouts)
-    unknown = ~np.isfinite(places).all(axis=1)
-    fit.note(unknown, FITS, "its place in the image is unknown and was taken to be the middle")
-    middles = np.where(unknown[:, None], _middles(given, len(values)), places)
-    # An object that is close to an edge has less around it than the model needs.
-    half = (np.array(wanted) - 1) / 2
-    beyond = np.maximum(half - middles, middles + half - np.array(given) + 1).max(axis=1)
+def _steps(scale: np.ndarray, contract: InputContract, fit: Fit) -> np.ndarray:
+    """Return how many pixels as they came go into one of the network, 1 where they stay.
+
+    Finer pixels can be joined; coarser ones lack detail that no interpolation brings back, so that
+    only a little is stretched.
+    """
+    span, steps = contract.pixel_scale, np.ones(len(scale))
+    if span is None:
+        return steps
+    known = np.isfinite(scale) & (scale > 0)
+    fit.note(~known, FITS, "the pixel scale is unknown")
+    finer = known & (scale < span.low)
+    coarser = known & (scale > span.high) & (scale <= span.high * MAX_STRETCH)
+    steps[finer] = span.low / scale[finer]
+    steps[coarser] = span.high / scale[coarser]
     fit.note(
-        ~unknown & (beyond > MAX_MISSING * min(wanted)),
-        OUTSIDE,
-        lambda i: f"the image ends {max(min(wanted) / 2 - beyond[i], 0):.0f} pixels from its place",
+        finer | coarser,
+        CONVERTED,
+        lambda i: f"resampled from {scale[i]:.3g} to {scale[i] * steps[i]:.3g} {span.unit}/pixel",
     )
-    return _about(values, middles, wanted)
+    fit.note(
+        known & (scale > span.high) & ~coarser,
+        OUTSIDE,
+        lambda i: f"{scale[i]:.3g} {span.unit}/pixel, not {span.low:g} to {span.high:g}",
+    )
+    return steps
+
+
+def _sized(
+    values: np.ndarray, cutouts: Cutouts, wanted: tuple[int, int], steps: np.ndarray, fit: Fit
+) -> np.ndarray:
+    """Cut, pad or resample to the size of the contract, about the object if its place is known."""
+    n, given = len(values), np.array(values.shape[2:])
+    target = np.array(wanted)
+    middles = _middles(values.shape[2:], n)
+    # Size of the image in pixels of the network.
+    covered = np.rint(given / steps[:, None]).astype(int)
+    # Edges of a cutout are rounded to whole pixels by the archive: one or two mean nothing.
+    other = np.abs(covered - target).max(axis=1) > 2
+    smaller = (covered < 0.9 * target).any(axis=1)
+    for rows, status in ((other & smaller, OUTSIDE), (other & ~smaller, CONVERTED)):
+        fit.note(
+            rows,
+            status,
+            lambda i: (
+                f"{covered[i, 1]}×{covered[i, 0]} pixels, the model takes {wanted[1]}×{wanted[0]}"
+            ),
+        )
+    if other.any():
+        places = _places(cutouts)
+        unknown = ~np.isfinite(places).all(axis=1)
+        place = "its place in the image is unknown and was taken to be the middle"
+        fit.note(other & unknown, FITS, place)
+        middles = np.where((other & ~unknown)[:, None], places, middles)
+        # An object that is close to an edge has less around it than the model needs.
+        half = (target - 1) / 2 * steps[:, None]
+        beyond = np.maximum(half - middles, middles + half - given + 1).max(axis=1) / steps
+        fit.note(
+            other & ~unknown & (beyond > MAX_MISSING * min(wanted)),
+            OUTSIDE,
+            lambda i: (
+                f"the image ends {max(min(wanted) / 2 - beyond[i], 0):.0f} pixels from its place"
+            ),
+        )
+    if (steps == 1).all():
+        return _about(values, middles, wanted)
+    made = np.empty((n, values.shape[1], *wanted), dtype=values.dtype)
+    for i, step in enumerate(steps):
+        if step == 1:
+            made[i] = _about(values[i : i + 1], middles[i : i + 1], wanted)[0]
+        else:
+            # The mean over a larger pixel, times its area where the value is the flux of a pixel.
+            area = step**2 if is_per_pixel(cutouts.flux_unit) else 1.0
+            made[i] = area * resampled(values[i], middle=middles[i], step=step, size=wanted)
+    return made
 
 
 def _middles(shape: tuple[int, ...], n: int) -> np.ndarray:
@@ -233,13 +291,27 @@ def _in_unit(
     have, bands = cutouts.flux_unit, cutouts.bands
     if have == contract.flux_unit:
         return values, bands
-    drawn = have in contract.convert and contract.flux_unit == "picture"
-    if drawn and set(bands) >= set(PICTURE_BANDS):
-        fit.note(fit.everyone, CONVERTED, f"{have} drawn as a colour picture")
+    drawn = contract.flux_unit == "picture"
+    for unit in contract.convert if drawn else (contract.flux_unit,):
+        scale = 1.0 if have == unit else factor(have, unit, zero_point=_zero_point(cutouts))
+        if scale is None or (drawn and not set(bands) >= set(PICTURE_BANDS)):
+            continue
+        if have != unit:
+            fit.note(fit.everyone, CONVERTED, f"{have} turned into {unit} (factor {scale:.4g})")
+            values = values * np.float32(scale)
+        if not drawn:
+            return values, bands
+        fit.note(fit.everyone, CONVERTED, f"{unit} drawn as a colour picture")
         return lupton(values, bands), PICTURE_BANDS
-    if not drawn:
+    if not (drawn and have in contract.convert):
         fit.note(fit.everyone, OUTSIDE, f"values in {have or 'no unit'}, not {contract.flux_unit}")
     return values, bands
+
+
+def _zero_point(cutouts: Cutouts) -> float | None:
+    """Return the AB magnitude of one count that the data tell, if they do."""
+    found = cutouts.meta.get("zero_point")
+    return float(found) if isinstance(found, int | float) and np.isfinite(found) else None
 
 
 def _in_bands(
@@ -255,19 +327,6 @@ def _in_bands(
         return values
     # The network needs its number of planes; the mean of those that came stands for each.
     return np.repeat(values.mean(axis=1, keepdims=True), len(contract.bands), axis=1)
-
-
-def _compare_scale(scale: np.ndarray, contract: InputContract, fit: Fit) -> None:
-    span = contract.pixel_scale
-    if span is None:
-        return
-    known = np.isfinite(scale)
-    fit.note(~known, FITS, "the pixel scale is unknown")
-    fit.note(
-        known & ((scale < span.low) | (scale > span.high)),
-        OUTSIDE,
-        lambda i: f"{scale[i]:.3g} {span.unit}/pixel, not {span.low:g} to {span.high:g}",
-    )
 
 
 def _with_medians(values: np.ndarray, missing: np.ndarray) -> np.ndarray:

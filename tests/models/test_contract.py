@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.wcs import WCS
@@ -303,3 +305,61 @@ def test_a_slow_drift_of_the_times_opens_no_gap(flashes):
     time = np.arange(1000) * (1 - 2e-3)
     place = prepare(flashes, curve(time, np.ones(1000))).place[0]
     assert place.tolist() == list(range(1000))
+
+
+def test_fluxes_in_other_units_are_turned_into_those_of_the_contract(pictures):
+    given = cutouts(bands=("g", "r", "i"), flux_unit="nanomaggy")
+    # 1 nanomaggy is 3.631 µJy on the AB scale.
+    same = replace(given, values=given.values * np.float32(3.631), flux_unit="uJy")
+    found, wanted = prepare(pictures, same), prepare(pictures, given)
+    np.testing.assert_allclose(found.samples.values, wanted.samples.values, rtol=1e-5)
+    assert "uJy turned into nanomaggy (factor 0.2754)" in found.fit.words()[0]
+
+
+def test_counts_need_a_zero_point(pictures):
+    counts = cutouts(bands=("g", "r", "i"), flux_unit="adu")
+    assert check(pictures, counts).words()[0] == "outside: values in adu, not picture"
+    known = replace(counts, meta={"zero_point": 22.5})
+    assert "adu turned into nanomaggy (factor 1)" in check(pictures, known).words()[0]
+
+
+def test_finer_pixels_are_joined_about_the_object_and_keep_the_flux(pictures):
+    card = pictures.model_copy(
+        update={"input": pictures.input.model_copy(update={"flux_unit": "nanomaggy"})}
+    )
+    values = np.ones((2, 3, 16, 16), np.float32)
+    given = Cutouts(
+        ids=["fine", "right"],
+        values=values,
+        bands=("i", "r", "g"),
+        flux_unit="nanomaggy",
+        pixel_scale=[0.1, 0.3],
+    )
+    found = prepare(card, given)
+    # Four pixels of 1 nanomaggy become one of 4.
+    np.testing.assert_allclose(found.samples.values[0], 4.0, rtol=1e-6)
+    np.testing.assert_allclose(found.samples.values[1], 1.0)
+    assert found.samples.pixel_scale.tolist() == [0.2, 0.3]
+    fine, right = found.fit.words()
+    assert fine == "converted: resampled from 0.1 to 0.2 arcsec/pixel"
+    assert right.startswith("converted: 16×16 pixels, the model takes 8×8")
+
+
+def test_a_surface_brightness_is_not_changed_by_larger_pixels(pictures):
+    contract = pictures.input.model_copy(update={"flux_unit": "MJy/sr"})
+    given = Cutouts(
+        ids=["a"],
+        values=np.ones((1, 3, 16, 16), np.float32),
+        bands=("i", "r", "g"),
+        flux_unit="MJy/sr",
+        pixel_scale=[0.1],
+    )
+    found = prepare(pictures.model_copy(update={"input": contract}), given)
+    np.testing.assert_allclose(found.samples.values, 1.0, rtol=1e-6)
+
+
+def test_pixels_are_stretched_a_little_and_no_more(pictures):
+    given = replace(cutouts(), pixel_scale=np.full(len(cutouts()), 0.7))
+    assert "resampled from 0.7 to 0.6" in check(pictures, given).words()[0]
+    given = replace(given, pixel_scale=np.full(len(given), 1.0))
+    assert "1 arcsec/pixel, not 0.2 to 0.6" in check(pictures, given).words()[0]

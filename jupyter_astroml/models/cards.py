@@ -141,6 +141,8 @@ class Facts(_Strict):
     ----------
     digest : str
         ``sha256:`` and the hash of the weights file.
+    familiar : str
+        The same of ``familiar.safetensors``, what the training objects look like; empty without.
     calibration : mapping
         Numbers that turn logits into answers; `jupyter_astroml.models.answers` names them.
     training : mapping
@@ -150,6 +152,7 @@ class Facts(_Strict):
     """
 
     digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    familiar: str = Field(default="", pattern=r"^(sha256:[0-9a-f]{64})?$")
     calibration: dict[str, float] = {}
     training: dict[str, Any] = {}
     evaluation: dict[str, Any] = {}

@@ -524,9 +524,10 @@ def _card(
 
 def _write(home: Path, card: Mapping[str, Any], tensors: Mapping[str, np.ndarray]) -> None:
     import yaml
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    save_file(dict(tensors), home / WEIGHTS)
+    # Not save_file, which lets nobody else read it.
+    (home / WEIGHTS).write_bytes(save(dict(tensors)))
     text = yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True, width=100)
     (home / CARD).write_text(text, encoding="utf-8")
     write_facts(home, Facts(digest=digest_of(home / WEIGHTS)))

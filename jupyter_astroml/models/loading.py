@@ -14,9 +14,10 @@ import numpy as np
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.core.records import OK, Predictions
 from jupyter_astroml.models.answers import answer
-from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Card, digest_of, read_card
+from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Card, read_card
 from jupyter_astroml.models.catalogue import architecture, find
-from jupyter_astroml.models.contract import Prepared, prepare
+from jupyter_astroml.models.contract import Fit, Prepared, prepare
+from jupyter_astroml.models.files import verified
 
 if TYPE_CHECKING:
     import torch
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 MICRO_BATCH = 64
 # One light curve already is 18 300 windows.
 MICRO_BATCH_CURVES = 2
+
+
+def micro_batch(card: Card) -> int:
+    """Return how many objects a network takes at once."""
+    return MICRO_BATCH if card.kind == "cutouts" else MICRO_BATCH_CURVES
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +56,18 @@ class Model:
     def prepare(self, samples: Any) -> Prepared:
         """Bring samples into the input contract; see `jupyter_astroml.models.contract.prepare`."""
         return prepare(self.card, samples)
+
+    def check(self, samples: Any) -> Fit:
+        """Compare samples with the input contract and, where known, with the training objects.
+
+        Parameters
+        ----------
+        samples : Cutouts or LightCurves
+            In any unit.
+        """
+        from jupyter_astroml.models.familiar import judge
+
+        return judge(self, self.prepare(samples)).fit
 
     def logits(
         self,
@@ -77,7 +95,7 @@ class Model:
         """
         import torch
 
-        step = MICRO_BATCH if self.card.kind == "cutouts" else MICRO_BATCH_CURVES
+        step = micro_batch(self.card)
         parts = []
         with torch.inference_mode():
             for start in range(0, len(values), step):
@@ -175,16 +193,10 @@ def load(name: str, digest: str | None = None) -> Model:
 @lru_cache(maxsize=8)
 def _load(folder: Path, digest: str, _changed: int) -> Model:
     path = folder / WEIGHTS
-    found = digest_of(path)
-    if found != digest:
-        raise ModelError(
-            f"The weights in {path} are not those of the card",
-            cause=f"the card says {digest[:19]}…, the file has {found[:19]}…",
-            remedy="install the model again; do not use a file that somebody changed",
-        )
+    content = verified(path, digest)
     card = read_card(folder)
     module = build(card)
-    _fill(module, path)
+    _fill(module, content, path=path)
     return Model(card=card, digest=digest, module=module.eval(), folder=folder)
 
 
@@ -205,14 +217,14 @@ def build(card: Card) -> torch.nn.Module:
         ) from err
 
 
-def _fill(module: torch.nn.Module, path: Path) -> None:
+def _fill(module: torch.nn.Module, content: bytes, *, path: Path) -> None:
     """Read safetensors (which cannot carry code) into a module."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
+    from safetensors.torch import load as parsed
 
     try:
-        weights = load_file(path)
-    except (OSError, SafetensorError) as err:
+        weights = parsed(content)
+    except SafetensorError as err:
         raise ModelError(f"{path} is no safetensors file", cause=str(err)) from err
     wanted = module.state_dict()
     # Weights may be stored in half precision to stay small; the network computes in its own.

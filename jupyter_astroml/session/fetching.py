@@ -159,7 +159,11 @@ _CHECKED = 64
 
 
 def check(data: Any, *, model: str) -> Table:
-    """Tell for each object whether it fits a model's input contract, before the model runs.
+    """Tell for each object whether it suits a model, before the model runs.
+
+    The input contract of the model is compared with what the data say of themselves, as `predict`
+    does too.  Where the model knows what its training objects look like, an object that is unlike
+    all of them is outside as well, whatever it says of itself: that takes as long as a prediction.
 
     Parameters
     ----------
@@ -188,10 +192,22 @@ def check(data: Any, *, model: str) -> Table:
 def _fits(card: Card, data: References | Samples) -> list[str]:
     """Say for each object of a block whether it fits, or why that is not known."""
     from jupyter_astroml.archives.fetch import fetch as get
-    from jupyter_astroml.models.contract import check as compare
 
     found, failures = get(data) if isinstance(data, References) else (data, {})
     known = {name: f"not fetched: {why}" for name, why in failures.items()}
     if found is not None:
-        known |= zip(found.ids.tolist(), compare(card, found).words().tolist(), strict=True)
+        known |= zip(found.ids.tolist(), _compared(card, found).tolist(), strict=True)
     return [known[name] for name in data.ids.tolist()]
+
+
+def _compared(card: Card, found: Samples) -> np.ndarray:
+    from jupyter_astroml.models.contract import check as compare
+
+    if card.facts is None or not card.facts.familiar:
+        # Without a look at the weights: torch is slow to load.
+        return compare(card, found).words()
+    from jupyter_astroml.models.loading import load
+    from jupyter_astroml.models.threads import one_thread
+
+    with one_thread():
+        return load(card.id, card.facts.digest).check(found).words()

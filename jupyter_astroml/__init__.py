@@ -12,6 +12,7 @@ from typing import Any
 _PUBLIC = {
     "archive": "session",
     "archives": "session",
+    "card_schema": "session",
     "check": "session",
     "cite": "session",
     "cluster": "session",

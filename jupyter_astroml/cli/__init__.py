@@ -351,18 +351,21 @@ def models_() -> None:
 
 
 @models_.command("list")
+@click.option("--task", default="", help="Such as classify or detect.")
+@click.option("--kind", default="", help="Such as cutouts or light_curves.")
 @_JSON
-def models_list(as_json: bool) -> None:  # noqa: FBT001
+def models_list(task: str, kind: str, as_json: bool) -> None:  # noqa: FBT001
     """List the models."""
     from jupyter_astroml import session
 
-    found = session.models()
+    found = session.models(task=task, kind=kind)
     if as_json:
         _print(
             [
                 {
                     "name": e.name,
                     "digest": e.card.facts.digest if e.card.facts else "",
+                    "version": e.card.version,
                     "title": e.card.title,
                     "task": e.card.task,
                     "kind": e.card.kind,
@@ -411,6 +414,23 @@ def models_show(model: str, as_json: bool) -> None:  # noqa: FBT001
 
 
 models_.add_command(import_)
+
+
+@models_.command("schema")
+def models_schema() -> None:
+    """Print the JSON Schema of a card."""
+    from jupyter_astroml import session
+
+    click.echo(json.dumps(session.card_schema(), indent=2))
+
+
+@models_.command("page")
+@click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
+def models_page(folder: Path) -> None:
+    """Write zoo.md about the bundled models into FOLDER, with pictures."""
+    from jupyter_astroml import session
+
+    click.echo(session.model_page(folder))
 
 
 @models_.command("test")

@@ -294,6 +294,15 @@ def _read(folder: Path, _card: object, _facts: object) -> Card:
         ) from err
 
 
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of ``card.yaml`` in this version of the format."""
+    found = Card.model_json_schema()
+    # Programs write the facts, into a file of their own.
+    found["properties"].pop("facts", None)
+    head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$comment": "card format 1"}
+    return head | found
+
+
 def write_facts(folder: Path, facts: Facts) -> Path:
     """Write the machine's half of a card, with one rename, so that it is never half a file."""
     path = folder / FACTS

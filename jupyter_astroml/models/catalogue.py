@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import html
 import sys
 import warnings
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.core.settings import settings
@@ -67,32 +67,27 @@ class Entry:
 
 
 class Models(list[Entry]):
-    """A list of models that shows itself as a table in a notebook."""
+    """A list of models that shows itself as a gallery in a notebook."""
 
     def _repr_html_(self) -> str:
-        head = "<tr><th>name</th><th>task</th><th>needs</th><th>measured</th><th>title</th></tr>"
-        body = "".join(
-            "<tr>"
-            + "".join(
-                f"<td style='text-align:left'>{html.escape(text)}</td>"
-                for text in (
-                    e.name,
-                    e.card.task,
-                    f"{e.card.kind} ({', '.join(e.card.input.bands)})",
-                    e.card.key_metric,
-                    e.card.title,
-                )
-            )
-            + "</tr>"
-            for e in self
-        )
-        return f"<table>{head}{body}</table>"
+        from jupyter_astroml.models.gallery import gallery
+
+        return gallery(self)
 
 
-def models() -> Models:
-    """Return all models, sorted by name; the first source of a name wins.
+def models(*, task: str = "", kind: str = "", fits: Any = None) -> Models:
+    """Return the models, sorted by name; the first source of a name wins.
 
     Cards are read, weights and torch are not.
+
+    Parameters
+    ----------
+    task : str
+        Only models of this task, such as ``"classify"``.
+    kind : str
+        Only those that take this kind of data, such as ``"light_curves"``.
+    fits : Samples, optional
+        Only those to whose input contract one of these objects can be brought.
 
     Warns
     -----
@@ -102,7 +97,16 @@ def models() -> Models:
     found, refused = _all()
     for folder, err in refused.items():
         warnings.warn(f"The model in {folder} is left out: {err}", stacklevel=2)
-    return found
+    if fits is not None:
+        kind = fits.kind
+    chosen = [e for e in found if task in ("", e.card.task) and kind in ("", e.card.kind)]
+    return Models(e for e in chosen if fits is None or _suits(e.card, fits))
+
+
+def _suits(card: Card, samples: Any) -> bool:
+    from jupyter_astroml.models.contract import OUTSIDE, check
+
+    return bool((check(card, samples).status != OUTSIDE).any())
 
 
 def find(name: str, digest: str | None = None) -> Entry:

@@ -21,7 +21,7 @@ from jupyter_astroml.core.units import angle
 from jupyter_astroml.models import catalogue
 
 from .awake import awake, awake_run
-from .fetching import samples
+from .fetching import fetch, samples
 
 if TYPE_CHECKING:
     from jupyter_astroml.compute.estimate import Estimate
@@ -32,9 +32,50 @@ if TYPE_CHECKING:
 ENGINES = ("auto", "here", "dask", "pool")
 
 
-def models() -> catalogue.Models:
-    """Return all models that can be named; shows itself as a table in a notebook."""
-    return catalogue.models()
+# Objects that are looked at to choose models.
+_TRIED = 8
+
+
+def models(*, task: str = "", kind: str = "", fits: Any = None) -> catalogue.Models:
+    """Return the models that can be named; shows itself as a gallery in a notebook.
+
+    Parameters
+    ----------
+    task : str
+        Only models of this task: ``"classify"`` or ``"detect"``.
+    kind : str
+        Only those that take this kind of data: ``"cutouts"`` or ``"light_curves"``.
+    fits : Table, References, Cutouts or LightCurves, optional
+        Only those to whose input contract the data can be brought; the first few objects are
+        looked at.
+    """
+    if fits is not None:
+        if not isinstance(fits, References | Samples):
+            fits = samples(fits)
+        fits = fetch(fits[:_TRIED])
+    return catalogue.models(task=task, kind=kind, fits=fits)
+
+
+def card_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a card, for editors and for other programs."""
+    from jupyter_astroml.models.cards import schema
+
+    return schema()
+
+
+def model_page(folder: Path | str) -> Path:
+    """Write a page in Markdown about the bundled models, with pictures, from their cards.
+
+    Parameters
+    ----------
+    folder : Path
+        Gets ``zoo.md`` and ``zoo/<name>.png``.
+    """
+    from jupyter_astroml.models.gallery import write_page
+
+    ours = Path(catalogue.__file__).parents[1]
+    bundled = [entry for entry in catalogue.models() if entry.folder.is_relative_to(ours)]
+    return write_page(bundled, Path(folder))
 
 
 def model(name: str) -> catalogue.Entry:

@@ -16,7 +16,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +35,7 @@ from jupyter_astroml.pool.errors import PoolError
 from jupyter_astroml.pool.fair import FairQueue
 from jupyter_astroml.pool.runner import Computed
 from jupyter_astroml.pool.strikes import Strikes
-from jupyter_astroml.pool.work import Kind, Request, Unit
+from jupyter_astroml.pool.work import Kind, Request, Spooled, Unit
 from jupyter_astroml.pool.workers import Cluster
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,10 @@ _PATIENCE = 20
 # Weights may come from a slow disk.
 _LOAD_PATIENCE = 60.0
 _UNIT_OBJECTS = 1024
+# Units of a user who is alone are so many times longer: networks work faster on more objects, and
+# nobody waits.  Who came of late will ask again.
+_ALONE = 3.0
+_COMPANY_SECONDS = 10.0
 # Objects of a request on which the model fails, until the rest is not tried.
 _MOST_FAILURES = 16
 
@@ -186,6 +190,8 @@ class Dispatcher:
         # Workers that there are when all that were lost of late are replaced.
         self._expected = 0
         self._changed = float("-inf")
+        # When somebody last asked while somebody else was there.
+        self._company = float("-inf")
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -204,7 +210,7 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._cluster.close()
 
-    def submit(self, user: str, kind: Kind, values: np.ndarray) -> Request:
+    def submit(self, user: str, kind: Kind, values: np.ndarray | Spooled) -> Request:
         """Add a request; its ``answer`` is a future.
 
         Raises
@@ -213,12 +219,14 @@ class Dispatcher:
             If the user's inputs crashed too many workers of late.
         """
         self.strikes.check(user)
+        if any(other != user for other in self._computing()):
+            self._company = time.monotonic()
         request = Request(
             user,
             kind,
             values,
             costs=self.costs,
-            unit_seconds=self._unit_seconds,
+            unit_seconds=self._aim,
             unit_objects=max(_UNIT_OBJECTS, self._merge),
         )
         first = request.unit()
@@ -231,6 +239,20 @@ class Dispatcher:
         request.answer.add_done_callback(lambda _: self._forget(request))
         self._pump()
         return request
+
+    def _aim(self) -> float:
+        """Return how long a unit that is cut now should take, in seconds."""
+        now = time.monotonic()
+        if len(self._queue.users) > 1:
+            self._company = now
+        alone = now > self._company + _COMPANY_SECONDS
+        return self._unit_seconds * (_ALONE if alone else 1.0)
+
+    def _computing(self) -> Iterator[str]:
+        """Yield everybody who is computed for."""
+        for slot in self.slots.values():
+            for batch in slot._line:
+                yield from (unit.user for unit in batch.units)
 
     def seconds_until(self, user: str) -> float:
         """Return about how long it takes until all that the user waits for is done."""

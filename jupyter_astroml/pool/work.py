@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,7 +87,8 @@ class Request:
         float32, shape (n, ...); rows are read when their unit's turn comes.
     costs : Costs
         Tells how many objects a unit may have.
-    unit_seconds : float
+    unit_seconds : callable
+        Returns how long a unit should take, when one is cut.
     unit_objects : int
         Most of a unit.
 
@@ -105,7 +107,7 @@ class Request:
         values: np.ndarray | Spooled,
         *,
         costs: Costs,
-        unit_seconds: float,
+        unit_seconds: Callable[[], float],
         unit_objects: int,
     ) -> None:
         self.user = user
@@ -136,7 +138,7 @@ class Request:
         if start >= len(self.values):
             return None
         most = self._most if self._costs.known(self.kind) else min(self._most, _FIRST_UNIT)
-        count = self._costs.objects(self.kind, seconds=self._seconds, most=most)
+        count = self._costs.objects(self.kind, seconds=self._seconds(), most=most)
         return Unit(self, start, min(start + count, len(self.values)))
 
     def seconds(self, objects: int) -> float:
@@ -148,7 +150,7 @@ class Request:
         rest = len(self.values) - start
         if rest <= 0:
             return 0.0
-        whole = self._costs.objects(self.kind, seconds=self._seconds, most=self._most)
+        whole = self._costs.objects(self.kind, seconds=self._seconds(), most=self._most)
         return math.ceil(rest / whole) * self.seconds(0) + rest * self.each
 
     @property
@@ -159,7 +161,7 @@ class Request:
     @property
     def batch_seconds(self) -> float:
         """Worker time that a batch of such objects should take."""
-        return self._costs.aim(self.kind, seconds=self._seconds)
+        return self._costs.aim(self.kind, seconds=self._seconds())
 
     def keep(self, start: int, outputs: np.ndarray | None, status: np.ndarray) -> None:
         """Take in what became of some objects; the last ones answer the request."""

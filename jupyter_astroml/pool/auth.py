@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import hmac
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from jupyter_astroml.core.errors import MissingExtraError, SettingsError
 from jupyter_astroml.pool.errors import PoolError
 from jupyter_astroml.pool.policy import Oidc
 
+if TYPE_CHECKING:
+    from jwt import PyJWKClient
+
 # How long a revoked token still works; the Hub's own default is five minutes.
 _CACHE_SECONDS = 30
 # A hub that hangs must not make every request of a user hang with it.
 _HUB_SECONDS = 10.0
+_KEYS_SECONDS = 5.0
+_KEYS_AGAIN_SECONDS = 15.0
 # How services are told from users, as in the policy's list of administrators.
 _SERVICE = "service:"
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -134,7 +141,7 @@ class OpenId:
 
     def __init__(self, provider: Oidc) -> None:
         try:
-            import jwt
+            import jwt  # noqa: F401
         except ImportError as err:
             raise _missing(err) from err
         parts = urlsplit(provider.keys)
@@ -144,11 +151,14 @@ class OpenId:
                 remedy="give an https address in oidc.keys",
             )
         self._provider = provider
-        self._keys = jwt.PyJWKClient(provider.keys, cache_keys=True, lifespan=600, timeout=10)
+        self._keys = _keys(provider.keys)
+        # Of its own: a provider that hangs must not take the threads that others work in.
+        self._threads = ThreadPoolExecutor(4, thread_name_prefix="astroml-keys")
 
     async def user(self, token: str) -> User:
         """Check the signature, the time and the names in the token."""
-        return await asyncio.to_thread(self._checked, token)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._checked, token)
 
     def _checked(self, token: str) -> User:
         import jwt
@@ -178,6 +188,29 @@ class OpenId:
             raise _unknown(f"it has no claim '{self._provider.user}'")
         groups = claims.get(self._provider.groups) or ()
         return User(name, tuple(g for g in groups if isinstance(g, str)))
+
+
+def _keys(url: str) -> PyJWKClient:
+    """Return the keys of a provider, which is left alone for a while when it did not answer.
+
+    Keys are looked for one request after the other: anybody who sends tokens of keys that do not
+    exist could make everybody wait for a provider that is away.
+    """
+    from jwt import PyJWKClient, PyJWKClientConnectionError
+
+    class Keys(PyJWKClient):
+        _again = float("-inf")
+
+        def fetch_data(self) -> Any:
+            if time.monotonic() < self._again:
+                raise PyJWKClientConnectionError("it did not answer a moment ago")
+            try:
+                return super().fetch_data()
+            except PyJWKClientConnectionError:
+                self._again = time.monotonic() + _KEYS_AGAIN_SECONDS
+                raise
+
+    return Keys(url, cache_keys=True, lifespan=600, timeout=_KEYS_SECONDS)
 
 
 class Secret:

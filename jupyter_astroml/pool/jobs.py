@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import sqlite3
+import time
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +19,7 @@ from jupyter_astroml.pool.audit import Audit
 from jupyter_astroml.pool.auth import User
 from jupyter_astroml.pool.dispatch import Dispatcher
 from jupyter_astroml.pool.errors import PoolError
-from jupyter_astroml.pool.journal import QUEUED, Chunk, Job, Journal
+from jupyter_astroml.pool.journal import LEAST_BYTES, QUEUED, Chunk, Job, Journal
 from jupyter_astroml.pool.offers import Offer, Offers
 from jupyter_astroml.pool.policy import Limits, Policy
 from jupyter_astroml.pool.runner import OPERATIONS
@@ -25,6 +29,10 @@ MOST_CHUNKS = 10**9
 # What is answered in the request itself, without the journal.
 SMALL_OBJECTS = 256
 _HOUR = 3600.0
+# Of one user, with those that are done or empty.
+_MOST_JOBS = 100
+
+log = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -56,6 +64,10 @@ class Jobs:
         # Bytes of each user that are on their way, or wait outside the journal.
         self._flying: dict[str, int] = {}
         self._users: dict[str, User] = {}
+        # Chunks in work of each job, by its user.
+        self._working: dict[str, Counter[str]] = defaultdict(Counter)
+        # Requests of each user that are being answered.
+        self._asking: Counter[str] = Counter()
         self.draining = False
 
     @property
@@ -85,21 +97,44 @@ class Jobs:
         """
         return self._offers.named(str(asked.get("model", "")), str(asked.get("digest", "")))
 
-    def seen(self, user: User) -> None:
-        """Remember the groups of a user, which decide on the share of what waits."""
+    @contextmanager
+    def asking(self, user: User) -> Iterator[None]:
+        """Count a request while it is answered, so that one user leaves connections to the others.
+
+        The user's groups are remembered, which decide on the share of what waits.
+
+        Raises
+        ------
+        PoolError
+        """
         self._users[user.name] = user
+        limit = self.limits(user).requests
+        if self._asking[user.name] >= limit:
+            raise _full(f"{limit} of your requests are being answered", "ask for less at once")
+        self._asking[user.name] += 1
+        try:
+            yield
+        finally:
+            self._asking[user.name] -= 1
+            if not self._asking[user.name]:
+                del self._asking[user.name]
 
     def share(self, name: str) -> float:
         """Return a user's worker time relative to others."""
         user = self._users.get(name)
         return self._policy.share(user.groups if user else ())
 
+    def most_crashes(self, name: str) -> int:
+        """Return how many workers a user's inputs may crash in ten minutes."""
+        return self.limits(self._users.get(name) or User(name)).crashes
+
     def used(self, user: User) -> dict[str, Any]:
         """Return what a user has of each limit."""
         return {
             "queued_bytes": self._journal.bytes(user.name, state=QUEUED),
             "kept_bytes": self._journal.bytes(user.name),
-            "running_jobs": sum(map(self._running, self._journal.jobs(user.name))),
+            "running_jobs": len(self._working.get(user.name, ())),
+            "requests": self._asking[user.name],
             "crashes": self._dispatcher.strikes.count(user.name),
         }
 
@@ -111,22 +146,20 @@ class Jobs:
         Raises
         ------
         PoolError
-            If the request makes no sense, or the user has too many jobs.
+            If the request makes no sense, or the user has too many jobs.  How many may have work
+            at the same time is looked at when their chunks come.
         """
         self._open()
         client = str(asked.get("client_id") or "")
-        if not client or len(client) > 200:
-            raise _bad("client_id", "a text of at most 200 characters that is new for each job")
+        if not client or len(client) > 200 or not client.isprintable():
+            raise _bad("client_id", "a line of at most 200 characters that is new for each job")
         kind = self._kind(asked)
         chunks = asked.get("chunks")
         if not isinstance(chunks, int) or isinstance(chunks, bool) or not 0 < chunks <= MOST_CHUNKS:
             raise _bad("chunks", f"a number from 1 to {MOST_CHUNKS}")
         mine = self._journal.jobs(user.name)
-        if not any(job.client == client for job in mine):
-            running = [job for job in mine if self._running(job)]
-            limit = self.limits(user).running_jobs
-            if len(running) >= limit:
-                raise _full(f"{limit} of your jobs are running", "wait for one, or delete it")
+        if len(mine) >= _MOST_JOBS and not any(job.client == client for job in mine):
+            raise _full(f"{len(mine)} jobs of yours are kept here", "delete some")
         job = self._journal.create(
             user.name,
             client,
@@ -149,9 +182,7 @@ class Jobs:
         """
         job = self._journal.job(name, user=user.name)
         if job is None:
-            raise PoolError(
-                404, "job", "You have no such job", remedy="it was deleted, or has expired"
-            )
+            raise _no_job()
         return job
 
     def all_mine(self, user: User) -> list[dict[str, Any]]:
@@ -174,7 +205,7 @@ class Jobs:
             **tally,
             "users_waiting": len(set(ahead) | {job.user}) if waits else 0,
             "eta_s": round(self._dispatcher.seconds_until(job.user), 1) if waits else 0.0,
-            "expires": job.created + self._policy.limits.kept_hours * _HOUR,
+            "expires": self._journal.used(job) + self._kept_seconds(job.user),
         }
 
     def delete(self, job: Job) -> None:
@@ -186,8 +217,16 @@ class Jobs:
 
     def expire(self) -> None:
         """Forget the jobs whose time is over."""
-        for job in self._journal.older_than(self._policy.limits.kept_hours * _HOUR):
-            self.delete(job)
+        for job in self._journal.jobs():
+            if self._journal.used(job) + self._kept_seconds(job.user) < time.time():
+                self.delete(job)
+
+    def _kept_seconds(self, name: str) -> float:
+        user = self._users.get(name)
+        if user is None:
+            # After a restart nobody's groups are known: nothing is thrown away too early.
+            return _HOUR * self._policy.longest_kept_hours
+        return _HOUR * self.limits(user).kept_hours
 
     def recover(self) -> int:
         """Hand what waited when the pool went down to the dispatcher again."""
@@ -222,6 +261,12 @@ class Jobs:
             return
         if not 0 <= number < job.chunks:
             raise _bad("chunk", f"a number below {job.chunks}, which the job was made for")
+        running = self._working.get(user.name, ())
+        if job.id not in running and len(running) >= limits.running_jobs:
+            raise _full(
+                f"{limits.running_jobs} of your jobs are running", "wait for one, or delete it"
+            )
+        size = max(size, LEAST_BYTES)
         flying = self._flying.get(user.name, 0)
         if self._journal.bytes(user.name, state=QUEUED) + flying + size > limits.queued_bytes:
             raise _full(f"{limits.queued_bytes} bytes of yours wait", "send the rest later")
@@ -239,9 +284,28 @@ class Jobs:
 
     @contextmanager
     def receiving(self, user: User, job: Job, number: int, size: int) -> Iterator[Path]:
-        """Give a file for the bytes of a chunk, which count for the user from now on."""
-        with self._counted(user, size), self._journal.receiving(job, number) as path:
-            yield path
+        """Give a file for the bytes of a chunk, which count for the user from now on.
+
+        Raises
+        ------
+        PoolError
+            Also if the job is deleted meanwhile, or the disk is full.
+        """
+        try:
+            with self.counted(user, size), self._journal.receiving(job, number) as path:
+                yield path
+        except (FileNotFoundError, sqlite3.IntegrityError) as err:
+            raise _no_job() from err
+        except (OSError, sqlite3.Error) as err:
+            log.exception("a chunk cannot be written")
+            raise PoolError(
+                503,
+                "disk",
+                "The pool has no room for your data",
+                cause=str(err),
+                remedy="send them again later; the pool's administrator has to look at its disk",
+                retry_after=30,
+            ) from err
 
     def receive(
         self, job: Job, number: int, *, shape: tuple[int, ...], sha256: str, file: Path
@@ -274,7 +338,7 @@ class Jobs:
         PoolError
             404 before it was sent.
         """
-        request = self._requests.get((job.id, number))
+        request = self._requests.get((job.id, number)) or self._resubmitted(job, number)
         if request is not None and wait > 0:
             await asyncio.wait({request.answer}, timeout=wait)
             # The answer is written by a callback of the same future.
@@ -283,6 +347,14 @@ class Jobs:
         if chunk is None:
             raise PoolError(404, "chunk", f"Chunk {number} is not here", remedy="send it first")
         return chunk
+
+    def _resubmitted(self, job: Job, number: int) -> Request | None:
+        """Hand in again what waits in the journal only: its answer could not be written."""
+        chunk = self._journal.chunk(job, number)
+        if chunk is None or chunk.state != QUEUED or self.draining:
+            return None
+        self._submit(job, chunk)
+        return self._requests.get((job.id, number))
 
     def file(self, chunk: Chunk) -> Path:
         """Return the file of a chunk's answer."""
@@ -302,7 +374,7 @@ class Jobs:
     # Small requests ---------------------------------------------------------------------------
 
     async def infer(self, user: User, asked: dict[str, Any], values: np.ndarray) -> Answer:
-        """Answer a few objects at once, without a trace in the journal.
+        """Answer a few objects at once, without a trace in the journal; their bytes are `counted`.
 
         Raises
         ------
@@ -315,17 +387,22 @@ class Jobs:
             raise PoolError(
                 413, "size", f"At most {SMALL_OBJECTS} objects at once", remedy="make a job"
             )
-        with self._counted(user, values.nbytes):
-            request = self._dispatcher.submit(user.name, kind, values)
-            try:
-                answer = await request.answer
-            finally:
-                request.answer.cancel()
+        request = self._dispatcher.submit(user.name, kind, values)
+        try:
+            answer = await request.answer
+        finally:
+            request.answer.cancel()
         self._note(user.name, kind, answer)
         return answer
 
     @contextmanager
-    def _counted(self, user: User, size: int) -> Iterator[None]:
+    def counted(self, user: User, size: int) -> Iterator[None]:
+        """Count bytes that are about to come, and refuse them if there are too many.
+
+        Raises
+        ------
+        PoolError
+        """
         limit, before = self.limits(user).queued_bytes, self._flying.get(user.name, 0)
         if before + size > limit:
             raise _full(f"{limit} bytes of yours wait", "wait for their answers")
@@ -349,9 +426,6 @@ class Jobs:
         exact = asked.get("exact") in (True, 1, "1", "true")
         return Kind(offer.entry.name, offer.digest, operation, shape, exact)
 
-    def _running(self, job: Job) -> bool:
-        return bool(self._journal.tally(job)[QUEUED])
-
     def _submit(self, job: Job, chunk: Chunk) -> None:
         kind = job.kind(chunk.shape[1:])
         try:
@@ -361,20 +435,43 @@ class Jobs:
             return
         key = (job.id, chunk.number)
         self._requests[key] = request
+        self._working[job.user][job.id] += 1
         request.answer.add_done_callback(lambda _: self._answered(key, chunk, request))
 
     def _answered(self, key: tuple[str, int], chunk: Chunk, request: Request) -> None:
         self._requests.pop(key, None)
+        self._finished(request.user, chunk.job)
         if request.answer.cancelled():
             return
+        try:
+            self._write(chunk, request)
+        except (OSError, sqlite3.Error):
+            # It still waits in the journal, and is tried again when somebody asks for it.
+            log.exception("the answer of chunk %d of job %s is not kept", chunk.number, chunk.job)
+
+    def _write(self, chunk: Chunk, request: Request) -> None:
+        """Put an answer into the journal, or why there is none."""
         err = request.answer.exception()
-        if err is not None:
-            self._journal.fail(chunk, str(err))
-            self._audit.note(request.user, "failed", job=chunk.job, why=str(err))
-        else:
+        if err is None:
             answer = request.answer.result()
-            self._journal.keep(chunk, answer)
-            self._note(request.user, request.kind, answer, job=chunk.job)
+            try:
+                self._journal.keep(chunk, answer)
+            except OSError as why:
+                err = PoolError(507, "disk", "The pool has no room for the answer", cause=str(why))
+            else:
+                self._note(request.user, request.kind, answer, job=chunk.job)
+                return
+        self._journal.fail(chunk, str(err))
+        self._audit.note(request.user, "failed", job=chunk.job, why=str(err))
+
+    def _finished(self, user: str, job: str) -> None:
+        """Count one chunk in work less."""
+        working = self._working[user]
+        working[job] -= 1
+        if not working[job]:
+            del working[job]
+        if not working:
+            del self._working[user]
 
     def _note(self, user: str, kind: Kind, answer: Answer, **facts: Any) -> None:
         objects, bad = len(answer.status), int((answer.status != 0).sum())
@@ -389,6 +486,10 @@ class Jobs:
                 remedy="send it again in a minute",
                 retry_after=10,
             )
+
+
+def _no_job() -> PoolError:
+    return PoolError(404, "job", "You have no such job", remedy="it was deleted, or has expired")
 
 
 def _bad(name: str, wanted: str) -> PoolError:

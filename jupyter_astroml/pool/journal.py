@@ -7,10 +7,13 @@ noted: what the journal names is complete.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -21,7 +24,7 @@ import numpy as np
 
 from jupyter_astroml.core.errors import SettingsError
 from jupyter_astroml.core.jobs import Answer
-from jupyter_astroml.pool.work import Kind
+from jupyter_astroml.pool.work import Kind, Spooled
 
 _VERSION = 1
 _SCHEMA = """
@@ -42,6 +45,9 @@ CREATE TABLE chunks (
 # Seconds to wait for a pool that is about to stop.
 _PATIENCE = 5.0
 QUEUED, ANSWERED, FAILED = "queued", "done", "failed"
+# A chunk counts for so many bytes at least: rows and files are not for nothing.
+LEAST_BYTES = 65_536
+_JOB_FOLDER = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,8 @@ class Journal:
         self._folder = folder
         self._clock = clock
         self._lock = FileLock(folder / "lock", timeout=_PATIENCE)
+        # Of a large job thousands of files are removed, while requests go on.
+        self._removing = ThreadPoolExecutor(1, thread_name_prefix="astroml-spool")
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             folder.chmod(0o700)
@@ -139,6 +147,7 @@ class Journal:
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;")
             self._db.execute("PRAGMA foreign_keys = ON")
             self._prepare()
+            self._sweep()
         except Timeout as err:
             raise SettingsError(
                 f"Another pool keeps its jobs in {folder}",
@@ -160,12 +169,48 @@ class Journal:
                 f"The journal in {self._folder} was written by another version of the pool",
                 remedy="let that version finish its jobs, or name another folder",
             )
-        # What was not noted is not complete.
-        for path in self._folder.glob("*/*.part"):
-            path.unlink()
+        self._owners = dict(self._db.execute("SELECT id, user FROM jobs"))
+        self._bytes: Counter[tuple[str, str]] = Counter()
+        for user in set(self._owners.values()):
+            self._count(user)
+
+    def _sweep(self) -> None:
+        """Remove files that a pool left which was killed: what is not noted is not complete."""
+        for folder in self._folder.iterdir():
+            if not _JOB_FOLDER.fullmatch(folder.name):
+                continue
+            if folder.name not in self._owners:
+                rmtree(folder, ignore_errors=True)
+                continue
+            rows = self._db.execute(
+                "SELECT number, state FROM chunks WHERE job = ?", (folder.name,)
+            )
+            ends = {QUEUED: "in", ANSWERED: "out"}
+            noted = {f"{number}.{ends[state]}" for number, state in rows if state in ends}
+            for path in folder.iterdir():
+                if path.name not in noted:
+                    path.unlink()
+
+    def _count(self, user: str) -> None:
+        """Add up anew what a user has here."""
+        for state in (QUEUED, ANSWERED, FAILED):
+            self._bytes.pop((user, state), None)
+        rows = self._db.execute(
+            "SELECT state, sum(max(bytes, ?)) FROM chunks JOIN jobs ON jobs.id = job "
+            "WHERE user = ? GROUP BY state",
+            (LEAST_BYTES, user),
+        )
+        self._bytes.update({(user, state): size for state, size in rows})
+
+    def _moved(self, chunk: Chunk, state: str, size: int) -> None:
+        """Count a chunk in its new state."""
+        user = self._owners.get(chunk.job, "")
+        self._bytes[user, chunk.state] -= max(chunk.bytes, LEAST_BYTES)
+        self._bytes[user, state] += max(size, LEAST_BYTES)
 
     def close(self) -> None:
         """Close the file, and let another pool have the folder."""
+        self._removing.shutdown()
         self._db.close()
         self._lock.release()
 
@@ -191,6 +236,7 @@ class Journal:
         )
         (self._folder / made.id).mkdir(mode=0o700)
         self._db.execute("INSERT INTO jobs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(made))
+        self._owners[made.id] = user
         return made
 
     def job(self, name: str, *, user: str) -> Job | None:
@@ -206,12 +252,15 @@ class Journal:
     def delete(self, job: Job) -> None:
         """Forget a job, its chunks and its results."""
         self._db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
-        rmtree(self._folder / job.id, ignore_errors=True)
+        self._owners.pop(job.id, None)
+        self._count(job.user)
+        self._removing.submit(rmtree, self._folder / job.id, ignore_errors=True)
 
-    def older_than(self, seconds: float) -> list[Job]:
-        """Return the jobs that were made before so many seconds."""
-        before = self._clock() - seconds
-        return [job for job in self.jobs() if job.created < before]
+    def used(self, job: Job) -> float:
+        """Return when a chunk of the job last came, was answered or was fetched; since 1970."""
+        with suppress(OSError):
+            return max(job.created, (self._folder / job.id).stat().st_mtime)
+        return job.created
 
     # Chunks -----------------------------------------------------------------------------------
 
@@ -234,6 +283,7 @@ class Journal:
             "INSERT INTO chunks (job, number, sha256, shape, state, bytes) VALUES (?,?,?,?,?,?)",
             (job.id, number, sha256, _text(shape), QUEUED, size),
         )
+        self._bytes[job.user, QUEUED] += max(size, LEAST_BYTES)
         return Chunk(job.id, number, sha256, shape, QUEUED, (), "", size)
 
     def chunk(self, job: Job, number: int) -> Chunk | None:
@@ -259,10 +309,9 @@ class Journal:
         )
         return {QUEUED: 0, ANSWERED: 0, FAILED: 0} | dict(rows.fetchall())
 
-    def values(self, chunk: Chunk) -> np.ndarray:
-        """Return the values of a chunk as a memory map."""
-        path = self._input(chunk.job, chunk.number)
-        return np.memmap(path, dtype="<f4", mode="r", shape=chunk.shape)
+    def values(self, chunk: Chunk) -> Spooled:
+        """Return the values of a chunk, which are read when they are needed."""
+        return Spooled(self._input(chunk.job, chunk.number), chunk.shape)
 
     def keep(self, chunk: Chunk, answer: Answer) -> None:
         """Write the answer of a chunk; its values are not needed any more."""
@@ -276,23 +325,33 @@ class Journal:
             file.write(answer.status.tobytes())
             size = file.tell()
         part.rename(path)
-        self._db.execute(
+        changed = self._db.execute(
             "UPDATE chunks SET state = ?, output = ?, bytes = ? WHERE job = ? AND number = ?",
             (ANSWERED, _text(answer.outputs.shape), size, chunk.job, chunk.number),
         )
+        if changed.rowcount:
+            self._moved(chunk, ANSWERED, size)
+        else:
+            path.unlink()
         self._input(chunk.job, chunk.number).unlink(missing_ok=True)
 
     def fail(self, chunk: Chunk, error: str) -> None:
         """Note why a chunk has no answer."""
-        self._db.execute(
+        changed = self._db.execute(
             "UPDATE chunks SET state = ?, error = ?, bytes = 0 WHERE job = ? AND number = ?",
             (FAILED, error, chunk.job, chunk.number),
         )
+        if changed.rowcount:
+            self._moved(chunk, FAILED, 0)
         self._input(chunk.job, chunk.number).unlink(missing_ok=True)
 
     def release(self, job: Job, number: int) -> None:
         """Forget a chunk."""
+        known = self.chunk(job, number)
+        if known is None:
+            return
         self._db.execute("DELETE FROM chunks WHERE job = ? AND number = ?", (job.id, number))
+        self._bytes[job.user, known.state] -= max(known.bytes, LEAST_BYTES)
         self._input(job.id, number).unlink(missing_ok=True)
         self._result(job.id, number).unlink(missing_ok=True)
 
@@ -301,13 +360,14 @@ class Journal:
         return self._result(chunk.job, chunk.number)
 
     def bytes(self, user: str | None = None, *, state: str | None = None) -> int:
-        """Return the bytes on disk of a user, or of all, in a state or in any."""
-        (found,) = self._db.execute(
-            "SELECT coalesce(sum(bytes), 0) FROM chunks JOIN jobs ON jobs.id = job "
-            "WHERE (?1 IS NULL OR user = ?1) AND (?2 IS NULL OR state = ?2)",
-            (user, state),
-        ).fetchone()
-        return int(found)
+        """Return the bytes on disk of a user, or of all, in a state or in any.
+
+        No chunk counts for less than `LEAST_BYTES`, also one that failed.
+        """
+        if user is None:
+            return sum(self._bytes.values())
+        states = (state,) if state else (QUEUED, ANSWERED, FAILED)
+        return sum(self._bytes[user, each] for each in states)
 
     def _one(self, where: str, *values: Any) -> Job | None:
         row = self._db.execute(f"{_JOBS} WHERE {where}", values).fetchone()

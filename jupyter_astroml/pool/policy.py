@@ -28,18 +28,22 @@ class Limits(_Strict):
         Of one request.
     queued_bytes : int
         That wait or are worked on.
+    requests : int
+        That are answered at the same time.
     running_jobs : int
         Jobs with chunks that are not done.
     kept_bytes : int
         Of results that were not fetched or deleted.
     kept_hours : float
-        After which a job and its results are forgotten.
+        After which a job and its results are forgotten, counted from the last chunk that came, was
+        answered or was fetched.
     crashes : int
         Of workers by this user's inputs in ten minutes, before the user has to wait.
     """
 
     chunk_bytes: int = Field(default=64 * MIB, gt=0)
     queued_bytes: int = Field(default=256 * MIB, gt=0)
+    requests: int = Field(default=128, gt=0)
     running_jobs: int = Field(default=2, gt=0)
     kept_bytes: int = Field(default=2048 * MIB, gt=0)
     kept_hours: _Positive = 24.0
@@ -165,6 +169,12 @@ class Policy(_Strict):
     def limits_of(self, groups: tuple[str, ...], *, now: datetime | None = None) -> Limits:
         """Return the limits of a user: those of the first group that has some, or everybody's."""
         return next((g.limits for g in self._held(groups, now) if g.limits), self.limits)
+
+    @property
+    def longest_kept_hours(self) -> float:
+        """Of anybody's jobs."""
+        all_limits = [self.limits, *(group.limits for group in self.groups.values())]
+        return max(limits.kept_hours for limits in all_limits if limits)
 
     def _held(self, groups: tuple[str, ...], now: datetime | None) -> list[Group]:
         now = now or datetime.now(UTC)

@@ -29,7 +29,7 @@ _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "VIRTUAL_ENV", "CONDA_PREFIX",
     "LD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR",
 )  # fmt: skip
-_KEPT_BEGINNINGS = ("LANG", "LC_", "PYTHON", "OMP_", "MKL_", "CUDA", "NVIDIA_", "DASK_", "XDG_")
+_KEPT_BEGINNINGS = ("LANG", "LC_", "PYTHON", "OMP_", "MKL_", "CUDA", "NVIDIA_", "XDG_")
 _SETTINGS = ("ASTROML_MODEL_PATH", "ASTROML_CACHE_DIR", "JUPYTER_CONFIG_DIR", "JUPYTER_CONFIG_PATH")
 
 
@@ -117,19 +117,21 @@ def serve(policy: Policy, where: Place, *, tell: Callable[[str], Any]) -> None:
 
 
 def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> Any:
+    from jupyter_astroml.pool.offers import Offers
+
+    offers = Offers(policy.models)
+    authenticator = _authenticator(policy, where, tell)
+    # Before Dask is imported, which keeps what it finds there and hands it to its workers.
+    _scrub_environment()
     from jupyter_astroml.pool.audit import Audit
     from jupyter_astroml.pool.dispatch import Dispatcher
     from jupyter_astroml.pool.jobs import Jobs
     from jupyter_astroml.pool.journal import Journal
     from jupyter_astroml.pool.metrics import Metrics
-    from jupyter_astroml.pool.offers import Offers
     from jupyter_astroml.pool.service import Service
     from jupyter_astroml.pool.strikes import Strikes
     from jupyter_astroml.pool.workers import Cluster
 
-    offers = Offers(policy.models)
-    authenticator = _authenticator(policy, where, tell)
-    _scrub_environment()
     dispatcher = Dispatcher(
         Cluster(policy.workers),
         unit_seconds=policy.unit_seconds,
@@ -137,7 +139,7 @@ def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> An
         merge=policy.merge,
         deadline=policy.deadline,
         share=lambda user: jobs.share(user),
-        strikes=Strikes(policy.limits.crashes),
+        strikes=Strikes(lambda user: jobs.most_crashes(user)),
     )
     journal = Journal(policy.spool)
     audit = Audit(policy.spool)
@@ -182,7 +184,11 @@ async def _drain(jobs: Any, dispatcher: Any) -> None:
 async def _tidy(jobs: Any) -> None:
     while True:
         await asyncio.sleep(_TIDY_SECONDS)
-        jobs.expire()
+        try:
+            jobs.expire()
+        except Exception:
+            # Tomorrow's disk would be full of today's results.
+            log.exception("old jobs could not be removed")
 
 
 def _authenticator(policy: Policy, where: Place, tell: Callable[[str], Any]) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from jupyter_astroml.core.errors import AstroMLError
@@ -40,10 +40,11 @@ _SEND_SECONDS = 120.0
 # Proxies close what is silent for a minute.
 _LONGEST_WAIT = 20.0
 _JOB = "/v1/jobs/{job}"
-_CHUNK = f"{_JOB}/chunks/{{number:int}}"
+_CHUNK = f"{_JOB}/chunks/{{number}}"
 _BYTES = "application/octet-stream"
 _SCRIPT = "text/javascript"
 _PAGE = {"Content-Security-Policy": POLICY, "X-Content-Type-Options": "nosniff"}
+_NUMBER = re.compile(r"[0-9]{1,10}\Z", re.ASCII)
 _SHAPE = re.compile(r"[1-9][0-9]{0,7}(?:,[1-9][0-9]{0,7}){1,3}\Z")
 
 Handler = Callable[[Request, User], Awaitable[Response]]
@@ -101,6 +102,7 @@ class Service:
             Route(f"{self._prefix}/health", self.health),
             Route(f"{self._prefix}/ready", self.ready),
             Route(f"{self._prefix}/", self.page),
+            *([Route(self._prefix, self.to_page)] if self._prefix else []),
             Route(f"{self._prefix}/page/{{name}}", self.script),
         ]
         app = Starlette(
@@ -109,6 +111,7 @@ class Service:
                 AstroMLError: _refused,
                 HTTPException: _no_route,
                 ClientDisconnect: _gone,
+                Exception: _broken,
             },
             **options,
         )
@@ -150,6 +153,10 @@ class Service:
         page, _ = await asyncio.to_thread(parts)
         return HTMLResponse(page, headers=_PAGE)
 
+    async def to_page(self, _request: Request) -> Response:
+        """Send a browser to the page, by its path alone: the header Host may say anything."""
+        return RedirectResponse(f"{self._prefix}/")
+
     async def script(self, request: Request) -> Response:
         """Return a script of that page."""
         name = request.path_params["name"]
@@ -170,14 +177,15 @@ class Service:
         self._jobs.room(user, None, 0, size)
         asked = dict(request.query_params)
         self._jobs.offer(asked).check(shape)
-        body = bytearray()
-        async with _patience():
-            async for part in request.stream():
-                body += part
-                _not_more(len(body), size)
-        _all_of(len(body), size)
-        values = np.frombuffer(body, dtype="<f4").reshape(shape)
-        answer = await self._while_heard(request, self._jobs.infer(user, asked, values))
+        with self._jobs.counted(user, size):
+            body = bytearray()
+            async with _patience():
+                async for part in request.stream():
+                    body += part
+                    _not_more(len(body), size)
+            _all_of(len(body), size)
+            values = np.frombuffer(body, dtype="<f4").reshape(shape)
+            answer = await self._while_heard(request, self._jobs.infer(user, asked, values))
         outputs = np.ascontiguousarray(answer.outputs, dtype="<f4")
         return Response(
             outputs.tobytes() + answer.status.tobytes(),
@@ -280,8 +288,8 @@ class Service:
             try:
                 token = token_of(request.headers.get("authorization", ""))
                 user = await self._authenticator.user(token)
-                self._jobs.seen(user)
-                response = await handler(request, user)
+                with self._jobs.asking(user):
+                    response = await handler(request, user)
             except AstroMLError as err:
                 await _drain(request, most=self._policy.limits.chunk_bytes)
                 response = _refused(request, err)
@@ -390,10 +398,10 @@ def _all_of(got: int, size: int) -> None:
 
 
 def _number(request: Request) -> int:
-    number = int(request.path_params["number"])
-    if number > 10**9:
-        raise PoolError(400, "chunk", "There is no chunk of this number")
-    return number
+    text = request.path_params["number"]
+    if not _NUMBER.match(text):
+        raise PoolError(404, "chunk", "There is no chunk of this number")
+    return int(text)
 
 
 def _seconds(text: str) -> float:
@@ -431,6 +439,11 @@ def _no_route(request: Request, err: Exception) -> Response:
     status = err.status_code if isinstance(err, HTTPException) else 500
     told = PoolError(status, "route", "The pool has nothing here", cause=str(err))
     return _refused(request, told)
+
+
+def _broken(request: Request, _err: Exception) -> Response:
+    # The server writes down what it was; users need not know.
+    return _refused(request, PoolError(500, "broken", "The pool made a mistake"))
 
 
 def _gone(request: Request, _err: Exception) -> Response:

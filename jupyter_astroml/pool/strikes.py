@@ -16,13 +16,18 @@ class Strikes:
 
     Parameters
     ----------
-    most : int
-        With so many, the user's requests are refused until the window has passed.
+    most : callable
+        ``most(user)``: with so many, the user's requests are refused until the window has passed.
     clock : callable
         Monotonic seconds.
     """
 
-    def __init__(self, most: int = 8, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        most: Callable[[str], int] = lambda _: 8,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._most = most
         self._clock = clock
         self._seen: dict[str, deque[float]] = {}
@@ -30,7 +35,7 @@ class Strikes:
     def add(self, user: str) -> bool:
         """Count a crash; tell whether it was one too many."""
         self._recent(user).append(self._clock())
-        return self.count(user) >= self._most
+        return self.count(user) >= self._most(user)
 
     def count(self, user: str) -> int:
         """Return the crashes in the window."""
@@ -43,7 +48,7 @@ class Strikes:
         ------
         PoolError
         """
-        if user in self._seen and self.count(user) >= self._most:
+        if user in self._seen and self.count(user) >= self._most(user):
             raise self.error(user)
 
     def error(self, user: str) -> PoolError:

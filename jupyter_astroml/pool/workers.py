@@ -69,11 +69,6 @@ class Cluster:
             raise OSError("the cluster was not started")
         return self._client
 
-    @property
-    def connected(self) -> bool:
-        """Whether the scheduler can be spoken to."""
-        return self._client is not None and self._client.status == "running"
-
     async def addresses(self) -> set[str]:
         """Return the workers that the scheduler knows now."""
         if self._own is not None:

@@ -165,7 +165,7 @@ def test_a_job_is_not_there_for_another_user(hub, client, values, method, path):
     name = job(alice)
     alice.send(name, 0, values)
     alice.fetch(name, 0)
-    place = re.sub("{number:int}", "0", path.replace("{job}", name))
+    place = re.sub("{number}", "0", path.replace("{job}", name))
     bob = hub.token("bob")["token"]
     reply = asked(hub, f"{place}?{CHUNK}", bob, method=method, data=values[:2].tobytes())
     nothing = place.replace(name, "0" * len(name))

@@ -25,7 +25,10 @@ def poisoned(values, row, what):
 def answer(client, job, values, number=0):
     name = client.create(job)
     client.send(name, number, values)
-    return client.fetch(name, number)
+    try:
+        return client.fetch(name, number)
+    finally:
+        client.delete(name)
 
 
 def expected(values):

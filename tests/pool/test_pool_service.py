@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import json
 import pickle
 import re
 import socket
@@ -57,7 +58,7 @@ def routes():
     """Every route of the application, with its methods."""
     service = Service(None, authenticator=None, policy=None, metrics=None)
     found = [
-        (method, route.path.replace("{job}", "0" * 32).replace("{number:int}", "0"))
+        (method, route.path.replace("{job}", "0" * 32).replace("{number}", "0"))
         for route in service.app().routes
         for method in route.methods - {"HEAD"}
         if "{name}" not in route.path
@@ -151,6 +152,36 @@ def test_the_same_bytes_again_do_no_harm_and_others_are_refused(ask, new_job, ob
     )
     assert (changed.status_code, changed.json()["code"]) == (422, "hash")
     assert ask("GET", where.replace("/3", "/4")).status_code == 404
+
+
+def test_a_job_that_is_deleted_while_a_chunk_comes_is_gone(pool, ask, provider, new_job, objects):
+    job, body = new_job(), objects(64).tobytes()
+    token = provider.token("alice")
+    with socket.create_connection(("127.0.0.1", pool.port), timeout=10) as line:
+        line.sendall(
+            f"PUT /v1/jobs/{job}/chunks/0?shape=64,1,{SIDE},{SIDE} HTTP/1.1\r\nHost: pool\r\n"
+            f"Authorization: token {token}\r\nConnection: close\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n".encode()
+        )
+        line.sendall(body[:1000])
+        time.sleep(0.3)
+        assert ask("DELETE", f"/v1/jobs/{job}").status_code == 204
+        line.sendall(body[1000:])
+        answer = line.makefile("rb").read().decode()
+    assert answer.startswith("HTTP/1.1 404")
+    assert "You have no such job" in answer
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "²", "-1", "1e3"])
+def test_chunks_have_numbers(ask, new_job, number):
+    assert ask("GET", f"/v1/jobs/{new_job()}/chunks/{number}").status_code == 404
+
+
+@pytest.mark.parametrize("name", ["\ud800", "a\nb", "x" * 201, ""])
+def test_names_of_clients_are_lines(ask, job, name):
+    reply = ask("POST", "/v1/jobs", data=json.dumps({**job(), "client_id": name}))
+    assert reply.status_code == 400
+    assert "client_id" in reply.json()["what"]
 
 
 def test_a_job_is_made_once_for_each_name_of_the_client(ask, job):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -23,6 +24,8 @@ _CONNECT, _READ = 10.0, 90.0
 _LONGEST_WAIT = 20.0
 _LONGEST_PAUSE = 15.0
 _AWAY = (502, 503, 504)
+# A request so small may as well be sent again to see whether there is room.
+_SMALL_BYTES = 65_536
 
 
 class PoolClient:
@@ -65,7 +68,6 @@ class PoolClient:
             maxsize=connections,
             block=True,
             retries=False,
-            timeout=urllib3.Timeout(connect=min(patience, _CONNECT), read=min(patience, _READ)),
         )
 
     def __repr__(self) -> str:
@@ -79,10 +81,27 @@ class PoolClient:
         """Return the JSON of a page such as ``models`` or ``me``."""
         return _json(self._asked("GET", path))
 
-    def create(self, asked: Mapping[str, Any]) -> str:
-        """Make a job, and return its name; repeating a ``client_id`` returns the same job."""
+    def create(
+        self,
+        asked: Mapping[str, Any],
+        *,
+        full: Callable[[str], Any] = lambda _: None,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> str:
+        """Make a job, and return its name; repeating a ``client_id`` returns the same job.
+
+        Parameters
+        ----------
+        asked : mapping
+            What the pool's route ``POST /v1/jobs`` takes.
+        full : callable
+            Gets a line that says why the pool takes no more for the moment.
+        stopped : callable
+            Asked while the pool is full; when true, the waiting ends.
+        """
         body = json.dumps(asked).encode()
-        return str(_json(self._asked("POST", "jobs", body=body))["job"])
+        reply = self._asked("POST", "jobs", body=body, full=full, stopped=stopped)
+        return str(_json(reply)["job"])
 
     def send(
         self,
@@ -90,9 +109,22 @@ class PoolClient:
         number: int,
         values: np.ndarray,
         *,
+        full: Callable[[str], Any] = lambda _: None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Send the values of a chunk; waits when the pool takes no more for the moment."""
+        """Send the values of a chunk; waits when the pool takes no more for the moment.
+
+        Parameters
+        ----------
+        job : str
+            Name from `create`.
+        number : int
+            Of the chunk, our choice.
+        values : ndarray
+            Of float32, shape (n, ...).
+        full, stopped : callable
+            As for `create`.
+        """
         body = np.ascontiguousarray(values, dtype="<f4").data.cast("B")
         shape = urlencode({"shape": ",".join(map(str, values.shape))})
         self._asked(
@@ -100,6 +132,7 @@ class PoolClient:
             f"jobs/{job}/chunks/{number}?{shape}",
             body=body,
             headers={"X-SHA256": hashlib.sha256(body).hexdigest()},
+            full=full,
             stopped=stopped,
         )
 
@@ -141,9 +174,26 @@ class PoolClient:
         """Forget a chunk: the pool keeps only so much for each user."""
         self._asked("DELETE", f"jobs/{job}/chunks/{number}")
 
-    def delete(self, job: str) -> None:
+    def delete(self, job: str, *, patience: float | None = None) -> None:
         """Cancel and forget a job."""
-        self._asked("DELETE", f"jobs/{job}")
+        self._asked("DELETE", f"jobs/{job}", patience=patience)
+
+    def _await_room(
+        self, size: int, pause: float, full: Callable[[str], Any], stopped: Callable[[], bool]
+    ) -> None:
+        """Wait until a request of so many bytes fits: asking costs less than sending it again."""
+        while True:
+            # Many who were refused at the same time do not come back at the same time.
+            _sleep(min(pause, _LONGEST_PAUSE) * random.uniform(0.7, 1.3), stopped)  # noqa: S311
+            if size < _SMALL_BYTES:
+                return
+            me = _json(self._asked("GET", "me", stopped=stopped))
+            used, limits = me["used"], me["limits"]
+            kinds = ("queued_bytes", "kept_bytes")
+            if all(used[kind] + size <= limits[kind] for kind in kinds):
+                return
+            full("you have as much waiting there as one user may")
+            pause *= 2
 
     def _asked(
         self,
@@ -152,10 +202,14 @@ class PoolClient:
         *,
         body: Any = None,
         headers: Mapping[str, str] | None = None,
+        full: Callable[[str], Any] = lambda _: None,
         stopped: Callable[[], bool] = lambda: False,
+        patience: float | None = None,
     ) -> urllib3.BaseHTTPResponse:
         """Ask until there is an answer: each request can be repeated without harm."""
         begin, pause = time.monotonic(), 0.25
+        patience = self._patience if patience is None else patience
+        timeout = urllib3.Timeout(connect=min(patience, _CONNECT), read=min(patience, _READ))
         while True:
             try:
                 reply = self._http.request(
@@ -164,9 +218,10 @@ class PoolClient:
                     body=body,
                     headers={**self._headers, **(headers or {})},
                     redirect=False,
+                    timeout=timeout,
                 )
             except urllib3.exceptions.HTTPError as err:
-                if time.monotonic() - begin > self._patience:
+                if time.monotonic() - begin > patience:
                     raise RunError(
                         f"The pool at {self.url} does not answer",
                         cause=str(err),
@@ -180,10 +235,11 @@ class PoolClient:
                 if not (away or reply.status == 429) or _told(reply).get("code") == "suspended":
                     raise _error(reply, self.url)
                 # A full queue empties; a pool that is away may stay away.
-                if away and time.monotonic() - begin > self._patience:
+                if away and time.monotonic() - begin > patience:
                     raise _error(reply, self.url)
                 pause = max(pause, _seconds(reply.headers.get("Retry-After", "")))
-            _sleep(min(pause, _LONGEST_PAUSE), stopped)
+                full(str(_told(reply).get("cause") or "it is away for the moment"))
+            self._await_room(len(body or b""), pause, full, stopped)
             pause = min(2 * pause, _LONGEST_PAUSE)
 
 

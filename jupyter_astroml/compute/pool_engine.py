@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import count
 from threading import Event
 from typing import Any, Protocol
 from uuid import uuid4
@@ -25,7 +26,8 @@ from jupyter_astroml.core.records import Predictions
 
 # Far below what a pool takes in one request, and enough to hide a round trip.
 _PIECE_BYTES = 16 << 20
-_PIECES = 256
+# Who cancels does not want to wait for a pool that is away.
+_LAST_PATIENCE = 3.0
 # Seconds for which what the pool said of its queue is worth telling.
 _FRESH = 5.0
 _MOST_CHUNKS = 10**9
@@ -117,6 +119,8 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
         self._flying: deque[tuple[Block, Future[Predictions]]] = deque()
         self._threads: ThreadPoolExecutor | None = None
         self._name = ""
+        # Of the chunks; threads take them in any order.
+        self._numbers = count()
 
     def __next__(self) -> tuple[Block, Predictions]:
         try:
@@ -134,13 +138,14 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
     def close(self) -> None:
         """Give up what was not answered, here and in the pool."""
         self._stop.set()
-        if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
         name, self._name = self._name, ""
         if name:
-            # It expires by itself, should the pool be away.
+            # Threads that wait for its answers come back then.  It expires by itself, should the
+            # pool be away.
             with suppress(AstroMLError):
-                self._client.delete(name)
+                self._client.delete(name, patience=_LAST_PATIENCE)
+        if self._threads is not None:
+            self._threads.shutdown(wait=True, cancel_futures=True)
 
     def _refill(self) -> None:
         if self._stop.is_set():
@@ -155,7 +160,9 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
                     "exact": bool(self._job.options.get("exact")),
                     "chunks": _MOST_CHUNKS,
                     "client_id": uuid4().hex,
-                }
+                },
+                full=self._full,
+                stopped=self._stop.is_set,
             )
             self._threads = ThreadPoolExecutor(window, thread_name_prefix="astroml-pool")
         while len(self._flying) < self._engine._window:
@@ -170,9 +177,9 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
         if question.values is None:
             return question.answered(np.empty((0, 0), np.float32), np.empty(0, dtype=np.uint8))
         pieces = _pieces(question.values)
-        numbers = [block.index * _PIECES + i for i in range(len(pieces))]
+        numbers = [next(self._numbers) for _ in pieces]
         for number, piece in zip(numbers, pieces, strict=True):
-            self._client.send(name, number, piece, stopped=self._stop.is_set)
+            self._client.send(name, number, piece, full=self._full, stopped=self._stop.is_set)
         found: list[Answer] = [
             self._client.fetch(name, number, waiting=self._waiting, stopped=self._stop.is_set)
             for number in numbers
@@ -191,6 +198,9 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
         shared = f", shared with {others} other{'s' * (others > 1)}" if others else ""
         text = f"in the pool's queue: about {seconds:.0f} s{shared}"
         self._engine._heard = (time.monotonic(), text)
+
+    def _full(self, why: str) -> None:
+        self._engine._heard = (time.monotonic(), f"the pool takes no more now: {why}")
 
 
 def _pieces(values: np.ndarray) -> list[np.ndarray]:

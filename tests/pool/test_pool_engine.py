@@ -95,6 +95,16 @@ def test_without_a_token_the_remedy_is_told(pool, monkeypatch):
         session.engine("pool")
 
 
+def test_a_client_that_has_to_wait_is_told_why(make_pool, client, job, objects):
+    ready = client(make_pool("narrow", limits={"running_jobs": 1}))
+    busy = ready.create(job("slow"))
+    ready.send(busy, 0, objects(8000))
+    told = []
+    with pytest.raises(RunError, match="stopped"):
+        ready.send(ready.create(job()), 0, objects(4), full=told.append, stopped=lambda: bool(told))
+    assert told == ["1 of your jobs are running"]
+
+
 def test_a_run_that_is_cancelled_leaves_nothing_in_the_pool(
     at_the_pool, pool, client, objects, site, monkeypatch, tmp_path
 ):

@@ -36,6 +36,7 @@ _PUBLIC = {
     "predict": "session",
     "receive": "session",
     "read": "session",
+    "register": "session",
     "replay": "session",
     "report": "session",
     "resume": "session",

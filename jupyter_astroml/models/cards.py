@@ -24,6 +24,7 @@ CARD = "card.yaml"
 FACTS = "facts.json"
 WEIGHTS = "weights.safetensors"
 REPLAY = "replay.npz"
+FAMILIAR = "familiar.safetensors"
 # A card is text for people: anything larger is not a card.
 MAX_BYTES = 1_000_000
 

@@ -15,9 +15,12 @@ from typing import Any
 
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.core.settings import settings
+from jupyter_astroml.models import hub
 from jupyter_astroml.models.cards import CARD, WEIGHTS, Card, read_card
+from jupyter_astroml.models.files import only_inside
 
 GROUP = "jupyter_astroml.models"
+INSTALLED = "installed"
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Entry:
         Holds the card and the weights.
     card : Card
     source : str
-        ``"installed"``, or the folder of the site's models.
+        ``"installed"``, the folder of the site's models, or the hub that it came from.
     """
 
     name: str
@@ -115,7 +118,7 @@ def find(name: str, digest: str | None = None) -> Entry:
     Parameters
     ----------
     name : str
-        As `models` lists it.
+        As `models` lists it, or ``hf://owner/name`` for one of the Hugging Face hub.
     digest : str, optional
         Refuse a model whose weights have any other digest.
 
@@ -125,16 +128,12 @@ def find(name: str, digest: str | None = None) -> Entry:
         If there is none, or another one than was asked for; names the nearest ones.
         If its card cannot be used.
     """
+    if name.startswith(hub.PREFIX):
+        return _promised(_of_hub(name), digest)
     everything, refused = _all()
     for entry in everything:
         if entry.name == name:
-            if digest is not None and digest != entry.digest:
-                raise ModelError(
-                    f"The weights of {name} here are not those that were asked for",
-                    cause=f"asked for {digest[:19]}…, here is {entry.digest[:19]}…",
-                    remedy="run on a place with the same version of the model",
-                )
-            return entry
+            return _promised(entry, digest)
     for folder, err in refused.items():
         if folder.name == name:
             raise err
@@ -143,12 +142,30 @@ def find(name: str, digest: str | None = None) -> Entry:
     raise ModelError(f"There is no model {name!r}", remedy=f"try one of: {', '.join(near)}")
 
 
+def _promised(entry: Entry, digest: str | None) -> Entry:
+    if digest is not None and digest != entry.digest:
+        raise ModelError(
+            f"The weights of {entry.name} here are not those that were asked for",
+            cause=f"asked for {digest[:19]}…, here is {entry.digest[:19]}…",
+            remedy="run on a place with the same version of the model",
+        )
+    return entry
+
+
+def _of_hub(address: str) -> Entry:
+    folder, root = hub.snapshot(address)
+    only_inside(folder, root)
+    return Entry(address, folder, read_card(folder), "Hugging Face hub")
+
+
 def _all() -> tuple[Models, dict[Path, ModelError]]:
     """Return the models, and what is wrong with the cards that cannot be used."""
     found: dict[str, Entry] = {}
     refused: dict[Path, ModelError] = {}
     for folder, source in (*_installed(), *_in_folders()):
         try:
+            if source != INSTALLED:
+                only_inside(folder, Path(source))
             card = read_card(folder)
         except ModelError as err:
             refused[folder] = err
@@ -202,7 +219,7 @@ def _installed() -> Iterator[tuple[Path, str]]:
             continue
         for place in (spec.submodule_search_locations or []) if spec else []:
             if (Path(place) / CARD).exists():
-                yield Path(place), "installed"
+                yield Path(place), INSTALLED
 
 
 def _in_folders() -> Iterator[tuple[Path, str]]:

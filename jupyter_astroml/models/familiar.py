@@ -32,14 +32,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_astroml.core.errors import DataError, ModelError
-from jupyter_astroml.models.cards import digest_of, write_facts
+from jupyter_astroml.models.cards import FAMILIAR, digest_of, write_facts
 from jupyter_astroml.models.contract import OUTSIDE, Prepared
 from jupyter_astroml.models.embedding import embedded
 
 if TYPE_CHECKING:
     from jupyter_astroml.models.loading import Model
 
-FILE = "familiar.safetensors"
 # Neighbours, components of the embedding, and training objects that are kept.
 NEIGHBOURS, COMPONENTS, KEPT = 5, 32, 1000
 # Share of the held-out objects within the limits of all views together, about.
@@ -163,7 +162,7 @@ def learn(
         for part in ("centre", "scatter", "axes", "known")
     }
     tensors |= {f"{n}.limit": np.array([v.limit], np.float32) for n, v in learned.items()}
-    path = model.folder / FILE
+    path = model.folder / FAMILIAR
     path.write_bytes(save(tensors))
     write_facts(model.folder, model.card.facts.model_copy(update={"familiar": digest_of(path)}))
     return path
@@ -221,7 +220,7 @@ def _read(model: Model) -> dict[str, View]:
     facts = model.card.facts
     if model.folder is None or facts is None or not facts.familiar:
         return {}
-    return _views_of(model.folder / FILE, facts.familiar)
+    return _views_of(model.folder / FAMILIAR, facts.familiar)
 
 
 @lru_cache(maxsize=8)

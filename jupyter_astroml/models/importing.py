@@ -22,6 +22,7 @@ import numpy as np
 
 from jupyter_astroml.core.errors import MissingExtraError, ModelError
 from jupyter_astroml.models.cards import CARD, WEIGHTS, Facts, digest_of, read_card, write_facts
+from jupyter_astroml.models.files import UNSAFE
 
 _MOST_BYTES = 2 << 30
 _MOST_JSON = 4 << 20
@@ -140,7 +141,7 @@ def read_weights(path: Path | str) -> Imported:
     if reader is None:
         raise ModelError(
             f"Files like {path.name} are not read",
-            cause="their format may carry code, or is not known here",
+            cause=UNSAFE.get(path.suffix.lower(), "their format is not known here"),
             remedy=f"find the weights as one of {', '.join(readers)}",
         )
     try:

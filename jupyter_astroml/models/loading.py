@@ -18,6 +18,7 @@ from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Card, read_card
 from jupyter_astroml.models.catalogue import architecture, find
 from jupyter_astroml.models.contract import Fit, Prepared, prepare
 from jupyter_astroml.models.files import verified
+from jupyter_astroml.models.own import module_of
 
 if TYPE_CHECKING:
     import torch
@@ -180,12 +181,8 @@ def load(name: str, digest: str | None = None) -> Model:
         If there is no such model, or its weights are absent, changed, or do not fit the network.
     """
     entry = find(name, digest)
-    try:
-        changed = entry.weights.stat().st_mtime_ns
-    except OSError as err:
-        raise ModelError(
-            f"The weights of {name} are missing", cause=str(err), remedy="install the model again"
-        ) from err
+    # Whatever is wrong with a file that is not there, reading it says.
+    changed = entry.weights.stat().st_mtime_ns if entry.weights.exists() else 0
     return _load(entry.folder, entry.digest, changed)
 
 
@@ -208,6 +205,9 @@ def build(card: Card) -> torch.nn.Module:
     ModelError
         If the architecture is not installed or refuses the options.
     """
+    own = module_of(card.network.architecture)
+    if own is not None:
+        return own
     package = architecture(card.network.architecture)
     try:
         return import_module(f"{package}.network").build(**card.network.options)

@@ -185,22 +185,22 @@ def check(data: Any, *, model: str) -> Table:
     data = awake(data)
     words: list[str] = []
     for start in range(0, len(data), _CHECKED):
-        words += _fits(card, data[start : start + _CHECKED])
+        words += _fits(model, card, data[start : start + _CHECKED])
     return AstropyTable({"id": data.ids, "fit": np.array(words, dtype=str)})
 
 
-def _fits(card: Card, data: References | Samples) -> list[str]:
+def _fits(model: str, card: Card, data: References | Samples) -> list[str]:
     """Say for each object of a block whether it fits, or why that is not known."""
     from jupyter_astroml.archives.fetch import fetch as get
 
     found, failures = get(data) if isinstance(data, References) else (data, {})
     known = {name: f"not fetched: {why}" for name, why in failures.items()}
     if found is not None:
-        known |= zip(found.ids.tolist(), _compared(card, found).tolist(), strict=True)
+        known |= zip(found.ids.tolist(), _compared(model, card, found).tolist(), strict=True)
     return [known[name] for name in data.ids.tolist()]
 
 
-def _compared(card: Card, found: Samples) -> np.ndarray:
+def _compared(model: str, card: Card, found: Samples) -> np.ndarray:
     from jupyter_astroml.models.contract import check as compare
 
     if card.facts is None or not card.facts.familiar:
@@ -210,4 +210,4 @@ def _compared(card: Card, found: Samples) -> np.ndarray:
     from jupyter_astroml.models.threads import one_thread
 
     with one_thread():
-        return load(card.id, card.facts.digest).check(found).words()
+        return load(model, card.facts.digest).check(found).words()

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_astroml.core.errors import DataError, RunError, SettingsError
+from jupyter_astroml.core.errors import DataError, ModelError, RunError, SettingsError
 from jupyter_astroml.core.jobs import Engine, Job
 from jupyter_astroml.core.records import (
     References,
@@ -123,22 +123,72 @@ def import_model(
     """
     from jupyter_astroml.models.importing import import_model as made
 
-    where = folder or next(iter(settings().model_path), None)
-    if where is None:
-        raise SettingsError(
-            "There is no folder for models of your own",
-            remedy="give one, and set ASTROML_MODEL_PATH to it so that its models are found",
-        )
     return made(
         path,
         name=name,
-        folder=where,
+        folder=_own_folder(folder),
         bands=tuple(bands),
         classes=tuple(classes),
         flux_unit=flux_unit,
         normalise=normalise,
         about=about,
     )
+
+
+def _own_folder(folder: Path | str | None) -> Path | str:
+    where = folder or next(iter(settings().model_path), None)
+    if where is None:
+        raise SettingsError(
+            "There is no folder for models of your own",
+            remedy="give one, and set ASTROML_MODEL_PATH to it so that its models are found",
+        )
+    return where
+
+
+def register(
+    module: Any,
+    card: Mapping[str, Any] | Path | str,
+    *,
+    folder: Path | str | None = None,
+    samples: Any = None,
+    calibration: Mapping[str, float] | None = None,
+) -> catalogue.Entry:
+    """Make a torch module of one's own a model that can be named, checked, run and explained.
+
+    Parameters
+    ----------
+    module, card, samples, calibration
+        As `jupyter_astroml.models.own.register`.
+    folder : Path, optional
+        Folder of model folders; by default the first of the setting ``model_path``.
+
+    Returns
+    -------
+    Entry
+        Of the new model.  Its network is known in this process only: use ``engine="here"``.
+
+    Raises
+    ------
+    ModelError
+        If the card is not valid, or another model has the name.
+    SettingsError
+        If there is no such folder, or its models are not found because of the settings.
+    """
+    from jupyter_astroml.models.own import register as keep
+
+    where = _own_folder(folder)
+    if Path(where) not in settings().model_path:
+        raise SettingsError(
+            f"Models in {where} are not found", remedy=f"set ASTROML_MODEL_PATH={where}"
+        )
+    made = keep(module, card, folder=where, samples=samples, calibration=calibration)
+    entry = catalogue.find(made.name)
+    if entry.folder != made:
+        raise ModelError(
+            f"There is a model {made.name!r} already, which comes first: {entry.folder}",
+            remedy="give yours another id on its card",
+        )
+    return entry
 
 
 def engines(model: str = "") -> Places:
@@ -623,9 +673,11 @@ def _engine(given: Engine | str, *, model: str, workers: int, cluster: Any) -> t
 
 def _new_folder(name: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    # An address of a model hub has slashes.
+    short = name.rpartition("/")[2]
     root = settings().run_dir
     for number in range(1000):
-        folder = root / (f"{name}-{stamp}" + (f"-{number}" if number else ""))
+        folder = root / (f"{short}-{stamp}" + (f"-{number}" if number else ""))
         if not folder.exists():
             return folder
     raise RunError(f"No free name for a run in {root}", remedy="give run='…'")

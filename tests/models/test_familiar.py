@@ -11,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.core.records import Cutouts, LightCurves
 from jupyter_astroml.models import familiar
+from jupyter_astroml.models.cards import FAMILIAR
 from jupyter_astroml.models.loading import load
 from jupyter_astroml.zoo.flares import real as flares_real
 from jupyter_astroml.zoo.galaxy_morphology import real
@@ -157,7 +158,7 @@ def flat():
 
 def test_statistics_that_somebody_changed_are_refused(copy):
     assert load("flares_copy").check(flat()).status.tolist() == ["outside"]
-    path = copy / familiar.FILE
+    path = copy / FAMILIAR
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     familiar._views_of.cache_clear()
     with pytest.raises(ModelError, match="not those of the card"):

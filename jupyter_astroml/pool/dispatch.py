@@ -67,10 +67,14 @@ class _Batch:
     alone: bool = False
     due: float = float("inf")
 
-    def read(self) -> np.ndarray:
-        """Return the values of all objects; takes a file's time for what waits in the spool."""
-        values = [unit.hold() for unit in self.units]
-        return values[0] if len(values) == 1 else np.concatenate(values)
+    def values(self, *, shared: bool) -> np.ndarray | Spooled:
+        """Return the values of all objects; takes a file's time for what waits in the spool.
+
+        Workers that share our disk read what is in one file themselves.
+        """
+        if len(self.units) == 1:
+            return self.units[0].values if shared else self.units[0].hold()
+        return np.concatenate([unit.hold() for unit in self.units])
 
     @property
     def kind(self) -> Kind:
@@ -441,7 +445,7 @@ class Dispatcher:
                 slot.loaded.add(batch.model)
                 self._set_due(slot)
             try:
-                values = await asyncio.to_thread(batch.read)
+                values = await asyncio.to_thread(batch.values, shared=self._cluster.shared)
             except (OSError, ValueError) as err:
                 # What waited in the spool is gone; perhaps that of one unit only.
                 return Computed("failed", text=f"{type(err).__name__}: {err}")
@@ -531,7 +535,7 @@ class Dispatcher:
         """Decide what becomes of the units that a worker died with."""
         for unit in batch.units:
             unit.deaths += 1
-            if unit.deaths == 1 or len(batch.units) > 1:
+            if (unit.deaths == 1 or len(batch.units) > 1) and _can_try_again(unit):
                 self.counts.retried += 1
                 self._suspects.append([unit])
             elif self.strikes.add(unit.user):
@@ -568,3 +572,12 @@ class Dispatcher:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None and not self._closing:
             log.error("the pool's dispatcher failed", exc_info=task.exception())
+
+
+def _can_try_again(unit: Unit) -> bool:
+    """Tell whether the values are still there; who deletes them is blamed on suspicion."""
+    try:
+        unit.hold()
+    except (OSError, ValueError):
+        return False
+    return True

@@ -15,6 +15,7 @@ import numpy as np
 
 from jupyter_astroml.compute.allocator import fit_allocator
 from jupyter_astroml.core.errors import AstroMLError
+from jupyter_astroml.pool.work import Spooled
 
 # Kinds of work that ran; users may send light curves of any length.
 _MOST_WARM = 1000
@@ -79,7 +80,7 @@ class Runner:
         return Computed("done")
 
     def compute(
-        self, model: str, digest: str, operation: str, values: np.ndarray, *, exact: bool
+        self, model: str, digest: str, operation: str, values: np.ndarray | Spooled, *, exact: bool
     ) -> Computed:
         """Run an operation of the closed table on a batch.
 
@@ -89,11 +90,15 @@ class Runner:
             Of the catalogue; other weights under this name are refused.
         operation : str
             Name in `OPERATIONS`.
-        values : ndarray of float32, shape (n, ...)
-            In the model's input contract.
+        values : ndarray or Spooled
+            float32, shape (n, ...), in the model's input contract.
         exact : bool
             Pad micro-batches, so that the bits of an answer depend on its object alone.
         """
+        try:
+            values = values.read() if isinstance(values, Spooled) else values
+        except (OSError, ValueError) as err:
+            return Computed("failed", text=f"{type(err).__name__}: {err}"[:300])
         try:
             finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
             ready = values if finite.all() else np.where(_as_rows(finite, values), values, 0.0)

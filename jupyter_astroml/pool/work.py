@@ -48,16 +48,24 @@ class Spooled:
     path : Path
     shape : tuple of int
         The number of objects first.
+    start : int
+        Objects before the first one.
     """
 
     path: Path
     shape: tuple[int, ...]
+    start: int = 0
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        """Read some objects.
+    def __getitem__(self, rows: slice) -> Spooled:
+        """Return some of the objects, which are still in the file."""
+        start, stop, _ = rows.indices(len(self))
+        return Spooled(self.path, (stop - start, *self.shape[1:]), self.start + start)
+
+    def read(self) -> np.ndarray:
+        """Read the objects.
 
         Nothing is kept open or mapped for what waits: a user may have thousands of files here.
 
@@ -68,12 +76,11 @@ class Spooled:
         ValueError
             If it is too short.
         """
-        start, stop, _ = rows.indices(len(self))
         each = math.prod(self.shape[1:])
         found = np.fromfile(
-            self.path, dtype="<f4", count=(stop - start) * each, offset=4 * start * each
+            self.path, dtype="<f4", count=len(self) * each, offset=4 * self.start * each
         )
-        return found.reshape(stop - start, *self.shape[1:])
+        return found.reshape(self.shape)
 
 
 class Request:
@@ -252,9 +259,14 @@ class Unit:
         OSError, ValueError
             If what waited in the spool is not there, or not all of it.
         """
-        if self._held is None:
-            self._held = self.request.values[self.start : self.stop]
+        values = self.values
+        self._held = values.read() if isinstance(values, Spooled) else values
         return self._held
+
+    @property
+    def values(self) -> np.ndarray | Spooled:
+        """Values of the objects, where they are now."""
+        return self.request.values[self.start : self.stop] if self._held is None else self._held
 
     def following(self) -> Unit | None:
         """Cut the next unit of the request, once."""

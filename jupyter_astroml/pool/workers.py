@@ -69,6 +69,11 @@ class Cluster:
             raise OSError("the cluster was not started")
         return self._client
 
+    @property
+    def shared(self) -> bool:
+        """Whether the workers see the disk of this machine."""
+        return self._given is None and self._policy.kind != "scheduler"
+
     async def addresses(self) -> set[str]:
         """Return the workers that the scheduler knows now."""
         if self._own is not None:

@@ -36,7 +36,7 @@ def sent(*requests):
     """Ask for so many objects, each time as another user, while the worker is busy with one."""
 
     async def go():
-        dispatcher = Dispatcher(None)
+        dispatcher = Dispatcher(Cluster())
         worker = Worker()
         dispatcher.costs.learn(KIND, objects=100, seconds=100 * SECONDS)
         dispatcher.slots["w"] = Slot("w", worker, "cpu")
@@ -55,6 +55,8 @@ def sent(*requests):
 
 class Cluster:
     """Stands where the pool has a Dask cluster; workers die of negative numbers."""
+
+    shared = False
 
     def __init__(self, *names):
         self.workers = {name: Mortal(self, name) for name in names}

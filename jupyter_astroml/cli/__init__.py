@@ -603,10 +603,21 @@ def stop(run: Path, as_json: bool) -> None:  # noqa: FBT001
 
 @main.command()
 @click.argument("run", type=click.Path(path_type=Path))
+@_JSON
+def pause(run: Path, as_json: bool) -> None:  # noqa: FBT001
+    """Pause RUN, wherever it is driven; 'resume' goes on."""
+    from jupyter_astroml import session
+
+    _tell_state(session.pause(run), as_json=as_json)
+
+
+@main.command()
+@click.argument("run", type=click.Path(path_type=Path))
 @_ENGINE
 @_WORKERS
 @_CLUSTER
 @click.option("--failed", is_flag=True, help="Try objects that failed again, too.")
+@click.option("--detach", is_flag=True, help="Leave the work to a process of its own.")
 @click.option("--quiet", is_flag=True, help="Print nothing but errors.")
 @_OUT
 @_JSON
@@ -616,6 +627,7 @@ def resume(
     workers: int,
     cluster: str | None,
     failed: bool,  # noqa: FBT001
+    detach: bool,  # noqa: FBT001
     quiet: bool,  # noqa: FBT001
     out: Path | None,
     as_json: bool,  # noqa: FBT001
@@ -623,6 +635,8 @@ def resume(
     """Do what is missing in RUN."""
     from jupyter_astroml import session
 
+    if detach and out:
+        raise click.UsageError("--out needs the answers: leave out --detach, or use 'watch' then")
     _stop_gently()
     made = session.resume(
         run,
@@ -631,8 +645,11 @@ def resume(
         cluster=cluster,
         progress=not (as_json or quiet),
         failed=failed,
+        detach=detach,
     )
-    if not quiet or out or as_json:
+    if detach:
+        _tell_state(made, as_json=as_json)
+    elif not quiet or out or as_json:
         _tell(made, out=out, as_json=as_json)
 
 

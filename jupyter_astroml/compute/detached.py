@@ -81,7 +81,8 @@ def watch(
     Raises
     ------
     RunError
-        If its driver ended before the run did; the cause is what it said last.
+        If its driver ended before the run did, and the cause is what it said last; or if it was
+        paused.
     """
     begin, first = time.monotonic(), run.progress()
     while True:
@@ -93,6 +94,8 @@ def watch(
             progress(replace(at, eta=left))
         if at.finished or (cancel is not None and cancel()):
             return at
+        if not driven and run.paused:
+            raise run.waits()
         if not driven:
             raise RunError(
                 f"The run {run.folder.name} stopped after {at.done} of {at.total} objects",
@@ -142,6 +145,40 @@ def stop(run: Run, *, seconds: float = 60.0) -> Progress:
         os.kill(pid, signal.SIGTERM)
     if not _await(lambda: run.driver() is None, seconds=seconds):
         raise RunError(f"The process {pid} does not stop", remedy="try again, or end it yourself")
+    return run.progress()
+
+
+def pause(run: Run, *, seconds: float = 60.0) -> Progress:
+    """Pause a run, and wait until its driver has given back what it held.
+
+    Parameters
+    ----------
+    run : Run
+        Driven by any process of any machine that shares its folder, a notebook included; or by
+        nobody.
+    seconds : float
+        Time that the driver has for the block that it is at.
+
+    Raises
+    ------
+    RunError
+        If its driver does not end, or the folder cannot be written.
+    """
+    run.pause()
+
+    def over() -> bool:
+        driver = run.driver()
+        if driver and not run.paused:
+            # It had just begun, and took the wish for an old one.
+            run.pause()
+        # Who drives it in this process sees the wish when we return.
+        return driver is None or driver.get("pid") == os.getpid()
+
+    if not _await(over, seconds=seconds):
+        raise RunError(
+            f"The run {run.folder.name} is still at its block",
+            remedy="wait a little: it pauses when the block is done",
+        )
     return run.progress()
 
 

@@ -53,7 +53,8 @@ def drive(
     Raises
     ------
     RunError
-        If somebody else drives the run, or it cannot be written.
+        If somebody else drives the run, it cannot be written, or somebody paused it: what follows
+        in a notebook must not take a part of the answers for all.
     AstroMLError
         If a whole block fails.
     KeyboardInterrupt
@@ -104,12 +105,15 @@ class _Drive:
         self._halt()
         self._keep_waiting()
         self._report(force=True)
-        return self._run.progress()
+        at = self._run.progress()
+        if self._run.paused and not at.finished:
+            raise self._run.waits()
+        return at
 
     def _loop(self) -> None:
         while True:
             self._report()
-            if self._cancelled is not None and self._cancelled():
+            if self._run.paused or (self._cancelled is not None and self._cancelled()):
                 return
             try:
                 item = self._arrived.get(timeout=_TICK)

@@ -7,6 +7,7 @@
     blocks/00012/     block.json with the hash of each file, columns.parquet, arrays.zarr,
                       fetched.parquet: how each object came
     lock              held by the process that drives the run
+    paused            somebody wants it to wait, until it is resumed
     driver.log        what a process said that drives it on its own
 
 A run appears whole by one rename, and so does each block, so that a process may be killed at any
@@ -66,6 +67,7 @@ BLOCKS = "blocks"
 LOCK = "lock"
 DRIVER = "driver.json"
 LOG = "driver.log"
+PAUSED = "paused"
 
 # Looks at who drives a run, before whoever holds its lock is taken for one who does.
 _LOOKS = 20
@@ -397,8 +399,51 @@ class Run:
             "done": at.done,
             "failed": at.failed,
             "seconds": at.seconds,
-            "state": "done" if at.finished else "running" if self.driver() else "stopped",
+            "state": self._state(at),
         }
+
+    def _state(self, at: Progress) -> str:
+        if at.finished:
+            return "done"
+        if self.driver():
+            return "running"
+        return "paused" if self.paused else "stopped"
+
+    @property
+    def paused(self) -> bool:
+        """Whether somebody wants this run to wait until it is resumed."""
+        return (self.folder / PAUSED).exists()
+
+    def pause(self) -> None:
+        """Ask whoever drives this run, wherever, to keep what is done and give back its workers.
+
+        The wish stands in the folder, so that it outlives every process; a driver sees it at once
+        and ends within a block.  Driving the run again takes it back.
+
+        Raises
+        ------
+        RunError
+            If the folder cannot be written.
+        """
+        if self.progress().finished:
+            return
+        try:
+            (self.folder / PAUSED).write_text(_now())
+        except OSError as err:
+            raise RunError(
+                f"The run {self.folder.name} cannot be paused",
+                cause=str(err),
+                remedy="ask whoever may write into its folder",
+            ) from err
+
+    def waits(self) -> RunError:
+        """Return what to tell whoever waits for a run that was paused."""
+        at = self.progress()
+        return RunError(
+            f"The run {self.folder.name} is paused, with {at.done} of {at.total} objects done",
+            cause="somebody asked for it",
+            remedy=f"aml.resume({str(self.folder)!r}) goes on",
+        )
 
     def __repr__(self) -> str:
         at = self.progress()
@@ -443,6 +488,8 @@ class Run:
             ) from err
         try:
             self._last_add = time.monotonic()
+            with suppress(OSError):
+                (self.folder / PAUSED).unlink()
             # Only a hint for the message above: a driver that cannot write it may still try.
             with suppress(OSError):
                 write_json(

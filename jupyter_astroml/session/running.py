@@ -433,23 +433,35 @@ def _detached(
     cluster: Any,
 ) -> Run:
     """Make a run and leave it to a process of its own."""
-    from jupyter_astroml.compute.detached import start
+    name, address = _elsewhere(engine, model=job.model, cluster=cluster)
+    # Objects cost the same everywhere, and no cluster has to start twice.
+    fitted, _ = _engine("here", model="", workers=0, cluster=None)
+    made = _created(folder, job, data, block=block, fitted=fitted, engine=name)
+    _start(made, name, address, workers=workers)
+    return made
 
+
+def _elsewhere(engine: Engine | str, *, model: str, cluster: Any) -> tuple[str, str | None]:
+    """Return engine and cluster as another process can be told them."""
     if not isinstance(engine, str) or not isinstance(cluster, str | None):
         raise SettingsError(
             "Another process cannot use an engine or a cluster of this one",
             remedy="name the engine ('here', 'dask'), and give the cluster's address as text",
         )
     name = "dask" if cluster else settings(engine=engine or None).engine
-    if name == "auto":
-        best = _best(job.model)
-        name, cluster = best.name, best.address
-    # Objects cost the same everywhere, and no cluster has to start twice.
-    fitted, _ = _engine("here", model="", workers=0, cluster=None)
-    made = _created(folder, job, data, block=block, fitted=fitted, engine=name)
-    options = ["--engine", name, "--workers", str(workers)]
-    start(made, arguments=(*options, *(["--cluster", cluster] if cluster else [])))
-    return made
+    if name != "auto":
+        return name, cluster
+    best = _best(model)
+    return best.name, best.address
+
+
+def _start(
+    run: Run, engine: str, cluster: str | None, *, workers: int, more: tuple[str, ...] = ()
+) -> None:
+    from jupyter_astroml.compute.detached import start
+
+    options = ("--engine", engine, "--workers", str(workers), *more)
+    start(run, arguments=(*options, *(("--cluster", cluster) if cluster else ())))
 
 
 def watch(run: Run | Path | str, *, progress: Callable[[Progress], Any] | bool = True) -> Run:
@@ -545,6 +557,25 @@ def stop(run: Run | Path | str) -> Run:
     return made
 
 
+def pause(run: Run | Path | str) -> Run:
+    """Pause a run, wherever it is driven: its cores and workers are free after a block.
+
+    What was done is kept, and `resume` goes on, in this notebook or in another one tomorrow.
+    `stop` ends a process of this machine; a pause asks any driver, the cell of a notebook too,
+    and `runs` lists the run as paused.
+
+    Raises
+    ------
+    RunError
+        If the folder cannot be written, or the driver does not come to the end of its block.
+    """
+    from jupyter_astroml.compute.detached import pause as wait
+
+    made = open_run(run)
+    wait(made)
+    return made
+
+
 def estimate(data: Any, *, model: str, workers: int = 0, size: Any = None) -> Estimate:
     """Tell what a run will take before it begins: eight objects are fetched and run here.
 
@@ -614,8 +645,9 @@ def resume(
     progress: Callable[[Progress], Any] | bool = True,
     cancel: Callable[[], bool] | None = None,
     failed: bool = False,
+    detach: bool = False,
 ) -> Run:
-    """Do what is missing in a run, and only that.
+    """Do what is missing in a run, and only that, whether it was cut off, stopped or paused.
 
     Parameters
     ----------
@@ -625,6 +657,8 @@ def resume(
         As for `predict`; another engine than the first time is fine.
     failed : bool
         Try objects again that failed, such as those of an archive that was away for a while.
+    detach : bool
+        Let a process of its own do it, and return at once: see `predict`.
 
     Raises
     ------
@@ -632,6 +666,10 @@ def resume(
         If there is no run, or another process drives it.
     """
     made = awake_run(open_run(run))
+    if detach:
+        name, address = _elsewhere(engine, model=made.job.model, cluster=cluster)
+        _start(made, name, address, workers=workers, more=("--failed",) if failed else ())
+        return made
     place, owned = _engine(engine, model=made.job.model, workers=workers, cluster=cluster)
     try:
         return _drive(made, place, progress=progress, cancel=cancel, failed=failed)

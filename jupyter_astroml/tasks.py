@@ -15,8 +15,9 @@ import numpy as np
 
 from jupyter_astroml.compute.allocator import fit_allocator
 from jupyter_astroml.compute.faults import failed
+from jupyter_astroml.compute.memory import worker_bytes
 from jupyter_astroml.core.errors import RunError
-from jupyter_astroml.core.jobs import UNANSWERED, Job
+from jupyter_astroml.core.jobs import ALSO, UNANSWERED, Job, apart
 from jupyter_astroml.core.joining import join
 from jupyter_astroml.core.manifest import MANIFEST, columns
 from jupyter_astroml.core.records import Predictions, References, Samples
@@ -68,7 +69,8 @@ def perform(job: Job, data: References | Samples | Fetched) -> Predictions:
     Parameters
     ----------
     job : Job
-        A name and plain values.
+        A name and plain values; of several models (see `together`) the data are fetched and
+        decoded once.
     data : References, Samples or Fetched
         What `prepare` did is not done again.
 
@@ -76,6 +78,7 @@ def perform(job: Job, data: References | Samples | Fetched) -> Predictions:
     -------
     Predictions
         One row an object, in the order of the block; objects that failed say why in ``status``.
+        Those of the other models of the job stand in ``meta``.
 
     Raises
     ------
@@ -87,7 +90,12 @@ def perform(job: Job, data: References | Samples | Fetched) -> Predictions:
     task = _task(job)
     fit_allocator()
     ready = data if isinstance(data, Fetched) else prepare(job, data)
-    return _finished(ready, task(job, ready.samples) if ready.samples is not None else None)
+
+    def answers(alone: Job) -> Predictions:
+        return _finished(ready, task(alone, ready.samples) if ready.samples is not None else None)
+
+    first, *others = [answers(alone) for alone in apart(job)]
+    return replace(first, meta={**first.meta, ALSO: others}) if others else first
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +173,7 @@ def predict(job: Job, samples: Samples) -> Predictions:
 
     The model room keeps loaded models by digest, so that each worker loads one once.
     """
-    from jupyter_astroml.models.loading import load
+    from jupyter_astroml.models.loading import ROOM, load
     from jupyter_astroml.models.threads import one_thread
 
     if not job.digest:
@@ -176,7 +184,8 @@ def predict(job: Job, samples: Samples) -> Predictions:
     unknown = sorted(set(job.options) - {"exact"})
     if unknown:
         raise RunError(f"'predict' knows no option {unknown[0]!r}", remedy="leave it out")
-    model = load(job.model, job.digest)
+    # The rest of a worker's memory is for data and activations.
+    model = load(job.model, job.digest, room=worker_bytes() // 4 or ROOM)
     with one_thread():
         return model.predict(samples, exact=bool(job.options.get("exact")))
 

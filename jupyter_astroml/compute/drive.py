@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from queue import Empty, Full, Queue
 from threading import Event, Thread
 from typing import Any
 
 from jupyter_astroml.compute.run import Progress, Run
-from jupyter_astroml.core.jobs import Block, Engine
+from jupyter_astroml.core.jobs import ALSO, Block, Engine, together
 from jupyter_astroml.core.records import Predictions
 
 # Progress is told at least this often, also while a long block is worked on.
@@ -60,8 +60,38 @@ def drive(
     KeyboardInterrupt
         Passed on; as after any error, what arrived is kept and the run can be resumed.
     """
-    with run.locked():
-        return _Drive(run, engine, progress=progress, cancel=cancel, failed=failed).go()
+    return drive_together([run], engine, progress=progress, cancel=cancel, failed=failed)
+
+
+def drive_together(
+    runs: Sequence[Run],
+    engine: Engine,
+    *,
+    progress: Callable[[Progress], Any] | None = None,
+    cancel: Callable[[], bool] | Event | None = None,
+    failed: bool = False,
+) -> Progress:
+    """Run several models over the same objects in one pass: their data are fetched once.
+
+    A block in which a worker died may have answers of the first model only; the other runs then
+    lack it, and can be driven alone.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Of the same data in the same blocks; their jobs differ in the model only.
+    engine, progress, cancel, failed
+        As for `drive`.
+
+    Returns
+    -------
+    Progress
+        Of the first run.
+    """
+    with ExitStack() as stack:
+        for run in runs:
+            stack.enter_context(run.locked())
+        return _Drive(runs, engine, progress=progress, cancel=cancel, failed=failed).go()
 
 
 class _Drive:
@@ -69,14 +99,15 @@ class _Drive:
 
     def __init__(
         self,
-        run: Run,
+        runs: Sequence[Run],
         engine: Engine,
         *,
         progress: Callable[[Progress], Any] | None,
         cancel: Callable[[], bool] | Event | None,
         failed: bool,
     ) -> None:
-        self._run = run
+        self._runs = runs
+        self._run = runs[0]
         self._engine = engine
         self._tell = progress
         self._cancelled = cancel.is_set if isinstance(cancel, Event) else cancel
@@ -84,10 +115,11 @@ class _Drive:
         self._arrived: Queue[Any] = Queue(maxsize=_WAITING)
         self._begin = time.monotonic()
         self._told = float("-inf")
-        todo = run.missing_blocks(failed=failed)
-        self._at = run.progress(without=todo)
+        todo = sorted({i for run in runs for i in run.missing_blocks(failed=failed)})
+        self._at = self._run.progress(without=todo)
         self._before = self._at
-        self._results = engine.run(run.job, self._until_stopped(map(run.block, todo)))
+        job = together([run.job for run in runs])
+        self._results = engine.run(job, self._until_stopped(map(self._run.block, todo)))
         self._worker = Thread(target=self._pump, name="astroml-drive", daemon=True)
 
     def go(self) -> Progress:
@@ -106,14 +138,15 @@ class _Drive:
         self._keep_waiting()
         self._report(force=True)
         at = self._run.progress()
-        if self._run.paused and not at.finished:
-            raise self._run.waits()
+        for run in self._runs:
+            if run.paused and not at.finished:
+                raise run.waits()
         return at
 
     def _loop(self) -> None:
         while True:
             self._report()
-            if self._run.paused or (self._cancelled is not None and self._cancelled()):
+            if self._unwanted():
                 return
             try:
                 item = self._arrived.get(timeout=_TICK)
@@ -125,8 +158,19 @@ class _Drive:
                 raise item
             self._keep(*item)
 
+    def _unwanted(self) -> bool:
+        if any(run.paused for run in self._runs):
+            return True
+        return self._cancelled is not None and self._cancelled()
+
     def _keep(self, block: Block, found: Predictions) -> None:
-        self._run.add(block, replace(found, meta={**found.meta, "engine": self._engine.name}))
+        others = found.meta.get(ALSO, ())
+        meta = {name: value for name, value in found.meta.items() if name != ALSO}
+        for run, part in zip(self._runs, (replace(found, meta=meta), *others), strict=False):
+            # Where poison was sought, a part of the block may bring answers of the others.
+            if len(part) == len(block):
+                engine = {"engine": self._engine.name}
+                run.add(block, replace(part, meta={**part.meta, **engine}))
         failed = int((~found.ok).sum())
         self._at = replace(
             self._at, done=self._at.done + len(found), failed=self._at.failed + failed

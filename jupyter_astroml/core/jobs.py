@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -44,6 +44,27 @@ class Job:
         """Short hash that is equal for equal jobs."""
         text = json.dumps(self.to_json(), sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+# Under this name stand the other models of a pass in the options of its job, and their answers in
+# the meta of the first one's.
+ALSO = "also"
+
+
+def together(jobs: Sequence[Job]) -> Job:
+    """Return one job that does several on the same data; they differ in the model only."""
+    first, *others = jobs
+    if not others:
+        return first
+    named = [[other.model, other.digest] for other in others]
+    return replace(first, options={**first.options, ALSO: named})
+
+
+def apart(job: Job) -> list[Job]:
+    """Return the jobs of which `together` made one."""
+    options = {name: value for name, value in job.options.items() if name != ALSO}
+    named = [(job.model, job.digest), *job.options.get(ALSO, ())]
+    return [replace(job, model=m, digest=d, options=options) for m, d in named]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Card, read_card
 from jupyter_astroml.models.catalogue import architecture, find
 from jupyter_astroml.models.contract import Fit, Prepared, prepare
 from jupyter_astroml.models.files import verified
+from jupyter_astroml.models.kept import Kept
 from jupyter_astroml.models.own import module_of
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MICRO_BATCH = 64
 # One light curve already is 18 300 windows.
 MICRO_BATCH_CURVES = 2
+# Bytes of loaded models that a process keeps when nobody says how much memory it has.
+ROOM = 2 << 30
 
 
 def micro_batch(card: Card) -> int:
@@ -130,6 +132,12 @@ class Model:
         return answered(self.card, self.digest, logits, given=samples, prepared=prepared)
 
     @property
+    def bytes(self) -> int:
+        """Of the weights in memory."""
+        held = (*self.module.parameters(), *self.module.buffers())
+        return sum(each.numel() * each.element_size() for each in held)
+
+    @property
     def device(self) -> torch.device:
         """Where the weights are."""
         return next(self.module.parameters()).device
@@ -165,8 +173,8 @@ def answered(
     )
 
 
-def load(name: str, digest: str | None = None) -> Model:
-    """Load a model by name.
+def load(name: str, digest: str | None = None, *, room: int = ROOM) -> Model:
+    """Load a model by name, once in a process.
 
     Parameters
     ----------
@@ -174,6 +182,8 @@ def load(name: str, digest: str | None = None) -> Model:
         As `jupyter_astroml.models.catalogue.models` lists it.
     digest : str, optional
         Refuse weights with any other digest.
+    room : int
+        Bytes of models that the process keeps; those that were used last stay.
 
     Raises
     ------
@@ -183,12 +193,15 @@ def load(name: str, digest: str | None = None) -> Model:
     entry = find(name, digest)
     # Whatever is wrong with a file that is not there, reading it says.
     changed = entry.weights.stat().st_mtime_ns if entry.weights.exists() else 0
-    return _load(entry.folder, entry.digest, changed)
+    # The time of change is part of the key, so that retrained weights are seen without a restart.
+    key = entry.folder, entry.digest, changed
+    return _KEPT.get(key, lambda: _load(entry.folder, entry.digest), room=room)
 
 
-# The time of change is part of the key, so that retrained weights are seen without a restart.
-@lru_cache(maxsize=8)
-def _load(folder: Path, digest: str, _changed: int) -> Model:
+_KEPT: Kept[Model] = Kept(lambda model: model.bytes)
+
+
+def _load(folder: Path, digest: str) -> Model:
     path = folder / WEIGHTS
     content = verified(path, digest)
     card = read_card(folder)

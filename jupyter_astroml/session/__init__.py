@@ -17,15 +17,12 @@ from .asking import (
     send,
     to_votable,
 )
+from .choosing import ENGINES, cluster, engine, engines
 from .explaining import WINDOW, describe, events, explain, trust
 from .fetching import check, fetch, manifest, samples
 from .reporting import evaluate, least_sure, report
 from .running import (
-    ENGINES,
     card_schema,
-    cluster,
-    engine,
-    engines,
     estimate,
     import_model,
     model,

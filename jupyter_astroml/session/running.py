@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from jupyter_astroml.core.errors import DataError, ModelError, RunError, SettingsError
-from jupyter_astroml.core.jobs import Engine, Job
+from jupyter_astroml.core.jobs import Engine, Job, together
 from jupyter_astroml.core.records import (
     References,
     Samples,
@@ -21,15 +21,13 @@ from jupyter_astroml.core.units import angle
 from jupyter_astroml.models import catalogue
 
 from .awake import awake, awake_run
+from .choosing import chosen, elsewhere, engines
 from .fetching import fetch, samples
 
 if TYPE_CHECKING:
     from jupyter_astroml.compute.estimate import Estimate
-    from jupyter_astroml.compute.places import Place, Places
     from jupyter_astroml.compute.replay import Comparison
     from jupyter_astroml.compute.run import Progress, Run
-
-ENGINES = ("auto", "here", "dask", "pool")
 
 
 # Objects that are looked at to choose models.
@@ -191,140 +189,18 @@ def register(
     return entry
 
 
-def engines(model: str = "") -> Places:
-    """Return where models can run from here, the preferred place first; starts nothing.
-
-    Parameters
-    ----------
-    model : str, optional
-        A pool that does not offer it is not preferred.
-    """
-    from jupyter_astroml.compute.places import places
-
-    return places(**_asked(model))
+@overload
+def predict(data: Any, *, model: str, **options: Any) -> Run: ...
 
 
-def _asked(model: str) -> dict[str, Any]:
-    found = settings()
-    digest = catalogue.find(model).digest if model else ""
-    return {"pool": found.pool, "model": model, "digest": digest, "workers": found.workers}
+@overload
+def predict(data: Any, *, model: list[str] | tuple[str, ...], **options: Any) -> list[Run]: ...
 
 
-def _best(model: str) -> Place:
-    """Return the place that is taken when none is named."""
-    from jupyter_astroml.compute.places import places
-
-    return places(**_asked(model), all_=False).best
-
-
-def cluster(kind: str = "", *, workers: int = 0, **options: Any) -> Any:
-    """Start a cluster of your own that several runs can use; close it to give its workers back.
-
-    For one run it is enough to say ``aml.predict(…, cluster="slurm", workers=8)``.
-
-    Parameters
-    ----------
-    kind : str
-        ``"gateway"`` for Dask Gateway, or a batch system: ``"slurm"``, ``"pbs"``, ``"sge"``,
-        ``"lsf"``, ``"htcondor"``, ``"oar"``, ``"moab"``; ``"shell"`` runs the jobs of a batch
-        system as processes of this machine.
-        Empty takes the kind of Dask's configuration.
-    workers : int
-        How many; 0 takes the setting, then Dask's configuration.
-    **options
-        Cluster options of the gateway; for a batch system ``section`` (of dask-jobqueue's
-        configuration), ``threads`` and ``memory`` of a worker, and arguments of dask-jobqueue.
-
-    Returns
-    -------
-    distributed.deploy.Cluster
-        For ``aml.predict(…, cluster=…)``, and for whatever else you use Dask for.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown kind, or if its package is not installed.
-    RunError
-        If the gateway or the batch system refuses.
-    """
-    from jupyter_astroml.compute.clusters import planned
-
-    return planned(kind, workers=workers or settings().workers, **options).start()
-
-
-def engine(name: str = "", *, model: str = "", workers: int = 0, cluster: Any = None) -> Engine:
-    """Return a place where models run.
-
-    Parameters
-    ----------
-    name : {"", "auto", "here", "dask", "pool"}
-        Empty takes the engine of the settings.
-        ``"auto"`` is the hub's pool if it answers and offers the model, else the cluster that
-        Dask's configuration names, else this process; ``"here"`` is this process; ``"dask"`` a
-        Dask cluster; ``"pool"`` the service that shares a hub's workers between its users.
-    model : str, optional
-        What is to run, for ``"auto"``.
-    workers : int
-        Of a cluster that is started; 0 takes the setting, then Dask's configuration, then one for
-        each core.
-    cluster : str, Client or cluster, optional
-        A Dask cluster that already runs, the address of its scheduler, or a kind that is started
-        for the run: see `cluster`.
-
-    Returns
-    -------
-    Engine
-        Its ``why`` says why it was taken; see `engines` for the others.
-
-    Raises
-    ------
-    SettingsError
-        For an unknown name.
-    """
-    from jupyter_astroml import tasks
-
-    found = settings(engine=name or None, workers=workers or None)
-    chosen, why = found.engine, "it was named"
-    if cluster is not None:
-        chosen, why = "dask", "a cluster was given"
-    elif chosen == "auto":
-        best = _best(model)
-        chosen, why = best.name, f"it is {best.note}"
-        cluster = best.address
-    if chosen == "pool":
-        from jupyter_astroml.compute.pool_engine import Pool
-
-        if not found.pool:
-            raise SettingsError(
-                "There is no pool here",
-                cause="the setting 'pool' is empty",
-                remedy="set ASTROML_POOL to its address, or use engine='here' or 'dask'",
-            )
-        return Pool(found.pool, ask=tasks.ask, why=why)
-    if chosen == "dask":
-        from jupyter_astroml.compute.clusters import KINDS, planned
-        from jupyter_astroml.compute.dask_engine import Dask
-
-        if cluster is None or (isinstance(cluster, str) and cluster in KINDS):
-            cluster = planned(cluster or "", workers=found.workers)
-        return Dask(
-            tasks.perform,
-            prepare=tasks.prepare,
-            cluster=cluster,
-            window=found.window,
-            why=why,
-        )
-    if chosen == "here":
-        from jupyter_astroml.compute.here import Here
-
-        return Here(tasks.perform, prepare=tasks.prepare, window=found.window, why=why)
-    raise SettingsError(f"There is no engine {chosen!r}", remedy=f"use one of {', '.join(ENGINES)}")
-
-
-def predict(
+def predict(  # type: ignore[misc] # the options of both are those below
     data: Any,
     *,
-    model: str,
+    model: str | list[str] | tuple[str, ...],
     engine: Engine | str = "",
     workers: int = 0,
     cluster: Any = None,
@@ -335,15 +211,17 @@ def predict(
     progress: Callable[[Progress], Any] | bool = True,
     cancel: Callable[[], bool] | None = None,
     detach: bool = False,
-) -> Run:
+) -> Run | list[Run]:
     """Run a model over objects, and keep what it answers on disk as it arrives.
 
     Parameters
     ----------
     data : Table, References, Cutouts or LightCurves
         Rows of a query, or what was made of them.
-    model : str
+    model : str or list of str
         Name of the model: `models` lists them.
+        Of several, each gets a run of its own, and the data are fetched and decoded once; in the
+        pool they follow each other. Cutouts are as large as the one wants them that wants most.
     engine : Engine or str
         Where it runs: see `engine`.
     workers : int
@@ -351,7 +229,8 @@ def predict(
     cluster : str, Client or cluster, optional
         A Dask cluster that already runs, or the kind of one that is started: see `engine`.
     run : Path, optional
-        Folder of the run; by default a new one in the run folder of the settings.
+        Folder of the run, or of a folder for each model; by default a new one in the run folder of
+        the settings.
     size : Quantity, angle, optional
         Full width of cutouts that are still to be fetched; by default what the model wants, or what
         the references say.
@@ -371,7 +250,7 @@ def predict(
 
     Returns
     -------
-    Run
+    Run, or a list of them in the order of the models
         Of which `Run.predictions` are the answers; interrupting the kernel leaves a run that
         `resume` completes.
 
@@ -384,19 +263,71 @@ def predict(
     RunError
         If the folder is taken, or the engine fails.
     """
+    if not isinstance(model, str):
+        if detach:
+            raise SettingsError(
+                "Several models in one pass cannot be detached",
+                remedy="detach a run for each, or leave 'detach' out",
+            )
+        jobs, data = _several(data, model, size=size, exact=exact)
+        folders = [Path(run) / job.model if run else _new_folder(job.model) for job in jobs]
+        place, owned = chosen(engine, model=jobs[0].model, workers=workers, cluster=cluster)
+        with ExitStack() as stack:
+            if owned:
+                stack.callback(place.close)
+            return _one_pass(
+                jobs, data, folders, place, block=block, progress=progress, cancel=cancel
+            )
     job, data = _prepared(data, model=model, size=size, exact=exact)
     folder = Path(run) if run is not None else _new_folder(job.model)
     if detach:
         return _detached(
             folder, job, data, block=block, engine=engine, workers=workers, cluster=cluster
         )
-    place, owned = _engine(engine, model=job.model, workers=workers, cluster=cluster)
+    place, owned = chosen(engine, model=job.model, workers=workers, cluster=cluster)
     try:
         made = _created(folder, job, data, block=block, fitted=place, engine=place.name)
-        return _drive(made, place, progress=progress, cancel=cancel)
+        return _drive([made], place, progress=progress, cancel=cancel)
     finally:
         if owned:
             place.close()
+
+
+def _one_pass(
+    jobs: list[Job],
+    data: References | Samples,
+    folders: list[Path],
+    place: Engine,
+    *,
+    block: int,
+    progress: Callable[[Progress], Any] | bool,
+    cancel: Callable[[], bool] | None,
+) -> list[Run]:
+    """Make a run for each job and drive them together, where the place can do that."""
+    # The pool computes for one model at a time.
+    alone = place.name == "pool"
+    if not block:
+        block = _fitted(place, jobs[0] if alone else together(jobs), data)
+    names = {"together": [job.model for job in jobs]}
+    made = [
+        _created(folder, job, data, block=block, fitted=place, engine=place.name, more=names)
+        for folder, job in zip(folders, jobs, strict=True)
+    ]
+    rest = made
+    if not alone:
+        _drive(made, place, progress=progress, cancel=cancel)
+        # What a worker's death took from the others, but nothing after a cancel.
+        whole = made[0].progress().finished
+        rest = [run for run in made[1:] if whole and not run.progress().finished]
+    for run in rest:
+        _drive([run], place, progress=progress, cancel=cancel)
+    return made
+
+
+def _fitted(place: Engine, job: Job, data: References | Samples) -> int:
+    from jupyter_astroml.compute.blocks import fit_block_size
+
+    return fit_block_size(place, job, data, seconds=settings().block_seconds).objects
 
 
 def _created(
@@ -407,18 +338,17 @@ def _created(
     block: int,
     fitted: Engine,
     engine: str,
+    more: Mapping[str, Any] | None = None,
 ) -> Run:
     """Make a run whose blocks are fitted to an engine, unless their size is given."""
-    from jupyter_astroml.compute.blocks import fit_block_size
     from jupyter_astroml.compute.run import Run
 
-    seconds = settings().block_seconds
     return Run.create(
         folder,
         job=job,
         data=data,
-        block_size=block or fit_block_size(fitted, job, data, seconds=seconds).objects,
-        meta={"engine": engine, "query": dict(getattr(data, "meta", {}))},
+        block_size=block or _fitted(fitted, job, data),
+        meta={"engine": engine, "query": dict(getattr(data, "meta", {})), **(more or {})},
     )
 
 
@@ -433,26 +363,12 @@ def _detached(
     cluster: Any,
 ) -> Run:
     """Make a run and leave it to a process of its own."""
-    name, address = _elsewhere(engine, model=job.model, cluster=cluster)
+    name, address = elsewhere(engine, model=job.model, cluster=cluster)
     # Objects cost the same everywhere, and no cluster has to start twice.
-    fitted, _ = _engine("here", model="", workers=0, cluster=None)
+    fitted, _ = chosen("here", model="", workers=0, cluster=None)
     made = _created(folder, job, data, block=block, fitted=fitted, engine=name)
     _start(made, name, address, workers=workers)
     return made
-
-
-def _elsewhere(engine: Engine | str, *, model: str, cluster: Any) -> tuple[str, str | None]:
-    """Return engine and cluster as another process can be told them."""
-    if not isinstance(engine, str) or not isinstance(cluster, str | None):
-        raise SettingsError(
-            "Another process cannot use an engine or a cluster of this one",
-            remedy="name the engine ('here', 'dask'), and give the cluster's address as text",
-        )
-    name = "dask" if cluster else settings(engine=engine or None).engine
-    if name != "auto":
-        return name, cluster
-    best = _best(model)
-    return best.name, best.address
 
 
 def _start(
@@ -528,7 +444,7 @@ def replay(
 
     made = awake_run(open_run(run))
     tolerance = catalogue.find(made.job.model).card.tolerance
-    place, owned = _engine(engine, model=made.job.model, workers=workers, cluster=cluster)
+    place, owned = chosen(engine, model=made.job.model, workers=workers, cluster=cluster)
     with ExitStack() as stack:
         if owned:
             stack.callback(place.close)
@@ -626,6 +542,20 @@ def _prepared(
     return job, awake(data)
 
 
+def _several(
+    data: Any, models: Sequence[str], *, size: Any, exact: bool
+) -> tuple[list[Job], References | Samples]:
+    """Return a job for each model, and the data that do for all."""
+    if not models or len(set(models)) < len(models):
+        raise SettingsError(
+            "No model was named" if not models else "A model is named twice",
+            remedy="name each model once: aml.models()",
+        )
+    prepared = [_prepared(data, model=name, size=size, exact=exact) for name in models]
+    widest = max(prepared, key=lambda each: getattr(each[1], "size_arcsec", None) or 0.0)
+    return [job for job, _ in prepared], widest[1]
+
+
 def _sized(data: References | Samples, size: Any) -> References:
     """Return references to cutouts of another size."""
     if not isinstance(data, References):
@@ -667,12 +597,12 @@ def resume(
     """
     made = awake_run(open_run(run))
     if detach:
-        name, address = _elsewhere(engine, model=made.job.model, cluster=cluster)
+        name, address = elsewhere(engine, model=made.job.model, cluster=cluster)
         _start(made, name, address, workers=workers, more=("--failed",) if failed else ())
         return made
-    place, owned = _engine(engine, model=made.job.model, workers=workers, cluster=cluster)
+    place, owned = chosen(engine, model=made.job.model, workers=workers, cluster=cluster)
     try:
-        return _drive(made, place, progress=progress, cancel=cancel, failed=failed)
+        return _drive([made], place, progress=progress, cancel=cancel, failed=failed)
     finally:
         if owned:
             place.close()
@@ -702,13 +632,6 @@ def runs(folder: Path | str | None = None) -> list[Run]:
     return found(folder or settings().run_dir)
 
 
-def _engine(given: Engine | str, *, model: str, workers: int, cluster: Any) -> tuple[Engine, bool]:
-    """Return an engine, and whether it is ours to close."""
-    if isinstance(given, str):
-        return engine(given, model=model, workers=workers, cluster=cluster), True
-    return given, False
-
-
 def _new_folder(name: str) -> Path:
     stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     # An address of a model hub has slashes.
@@ -722,22 +645,23 @@ def _new_folder(name: str) -> Path:
 
 
 def _drive(
-    run: Run,
+    runs: list[Run],
     place: Engine,
     *,
     progress: Callable[[Progress], Any] | bool,
     cancel: Callable[[], bool] | None,
     failed: bool = False,
 ) -> Run:
-    from jupyter_astroml.compute.drive import drive
+    from jupyter_astroml.compute.drive import drive_together
 
     if progress is True:
-        with _Bar(run) as show:
-            drive(run, place, progress=show, cancel=cancel, failed=failed)
+        with _Bar(runs[0]) as show:
+            drive_together(runs, place, progress=show, cancel=cancel, failed=failed)
     else:
-        drive(run, place, progress=progress or None, cancel=cancel, failed=failed)
-    _warn_of_failure(run)
-    return run
+        drive_together(runs, place, progress=progress or None, cancel=cancel, failed=failed)
+    for run in runs:
+        _warn_of_failure(run)
+    return runs[0]
 
 
 def _warn_of_failure(run: Run) -> None:

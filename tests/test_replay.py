@@ -73,6 +73,7 @@ def test_the_same_files_give_the_same_bits(done):
     assert (found.largest, found.passed, found.changed) == (0.0, True, {})
     assert [each.done for each in told] == [4, N]
     assert f"{N} the same to the last bit" in found._repr_html_()
+    assert (found.same_data, found.other_data, found.altered) == (N, 0, ())
 
 
 def test_another_engine_is_named_and_within_the_tolerance(done):
@@ -100,6 +101,12 @@ def test_a_file_that_was_replaced_is_found(files, done):
     status = told[(told["answer"] == "status") & (told["id"] == wanted.ids[1])]
     assert status["then"][0] == "ok"
     assert "404" in status["now"][0]
+    # The archive gave another file for the one, and nothing for the other.
+    assert (found.same_data, found.other_data) == (N - 2, 1)
+    assert found.other_data_ids == (wanted.ids[0],)
+    assert set(told["data"][told["id"] == wanted.ids[0]]) == {"other"}
+    assert status["data"][0] == "unknown"
+    assert f"1 objects have other data than then, such as {wanted.ids[0]}" in str(found)
     json.dumps(found.to_json(), allow_nan=False)
 
 
@@ -115,6 +122,33 @@ def test_only_what_was_done_is_done_again(files, tmp_path):
     done = part.progress().done
     assert 0 < done < N
     assert aml.replay(part, engine="here", progress=False).objects == done
+
+
+def test_data_that_are_kept_in_the_run_and_were_changed_are_named(done, tmp_path):
+    samples = aml.fetch(done)
+    kept = aml.predict(
+        samples, model="galaxy_morphology", run=tmp_path / "run", engine="here", progress=False
+    )
+    again = aml.replay(kept, engine="here", progress=False)
+    assert (again.passed, again.same, again.same_data) == (True, N, 0)
+    file = kept.folder / "data" / "values.npy"
+    values = np.load(file)
+    values[0] = values[0, :, ::-1]
+    np.save(file, values)
+    found = aml.replay(kept, engine="here", progress=False)
+    assert (found.altered, found.passed) == (("values.npy",), False)
+    assert {d.id for d in found.differences} <= {samples.ids[0]}
+    assert "values.npy was changed" in str(found)
+
+
+def test_a_run_tells_all_that_it_was_made_with(done):
+    meta = done.meta
+    card = aml.model("galaxy_morphology").card
+    assert meta["card_version"] == card.version
+    assert (meta["engine"], meta["batch"], meta["seed"]) == ("here", 64, None)
+    assert {"numpy", "torch", "astropy", "jupyter_astroml"} <= set(meta["versions"])
+    assert meta["query"]
+    assert all(len(value) == 64 for value in aml.manifest(done)["sha256"])
 
 
 def test_other_weights_are_no_replay(done, tmp_path):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from jupyter_astroml.compute.run import Progress, Run, provenance
 from jupyter_astroml.core.jobs import Engine
+from jupyter_astroml.core.manifest import MANIFEST, hashes_of
 from jupyter_astroml.core.records import OK, Predictions
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # Differences that are kept in memory and shown; all are counted.
 KEPT = 1000
+# What of the data of an object, told by the hash of the bytes that came.
+SAME, OTHER, UNKNOWN = "same", "other", "unknown"
 
 
 @dataclass(frozen=True)
@@ -33,12 +36,15 @@ class Difference:
         Name of the column or array, or ``"status"``.
     then, now : object
         Both answers; of an array, the two values that differ most.
+    data : str
+        Of the object: ``"same"`` bytes as then, ``"other"``, or ``"unknown"``.
     """
 
     id: str
     answer: str
     then: Any
     now: Any
+    data: str = UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,14 @@ class Comparison:
         Largest absolute difference of a number.
     differences : tuple of Difference
         Of the objects that are different, the first `KEPT`.
+    same_data, other_data : int
+        Objects for which the archive gave the same bytes as then, and other ones.
+        For the rest one of the two is not known: they were not fetched, or did not come.
+        An archive that writes the time into each file gives other bytes for the same pixels.
+    other_data_ids : tuple of str
+        Of the objects with other data, the first `KEPT`.
+    altered : tuple of str
+        Files of the run's own data that somebody changed since it was made.
     then, now : mapping
         Versions, Python and engine.
     """
@@ -75,13 +89,17 @@ class Comparison:
     failed: int
     largest: float
     differences: tuple[Difference, ...] = ()
+    same_data: int = 0
+    other_data: int = 0
+    other_data_ids: tuple[str, ...] = ()
+    altered: tuple[str, ...] = ()
     then: Mapping[str, Any] = field(default_factory=dict)
     now: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
-        """Whether every object was done again, and no answer is different beyond the tolerance."""
-        return self.different == 0 and self.failed == 0
+        """Whether all was done again, on unchanged data of the run, and is within the tolerance."""
+        return self.different == 0 and self.failed == 0 and not self.altered
 
     @property
     def changed(self) -> dict[str, tuple[Any, Any]]:
@@ -97,8 +115,9 @@ class Comparison:
         """Return the differences as a table, numbers as text."""
         from astropy.table import Table
 
-        rows = [(d.id, d.answer, str(d.then), str(d.now)) for d in self.differences]
-        return Table(rows=rows or None, names=("id", "answer", "then", "now"), dtype=[str] * 4)
+        names = ("id", "answer", "then", "now", "data")
+        rows = [tuple(str(getattr(d, name)) for name in names) for d in self.differences]
+        return Table(rows=rows or None, names=names, dtype=[str] * len(names))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -112,8 +131,18 @@ class Comparison:
             "largest": self.largest,
             "passed": self.passed,
             "changed": {name: list(map(str, pair)) for name, pair in self.changed.items()},
+            "same_data": self.same_data,
+            "other_data": self.other_data,
+            "other_data_ids": list(self.other_data_ids),
+            "altered": list(self.altered),
             "differences": [
-                {"id": d.id, "answer": d.answer, "then": str(d.then), "now": str(d.now)}
+                {
+                    "id": d.id,
+                    "answer": d.answer,
+                    "then": str(d.then),
+                    "now": str(d.now),
+                    "data": d.data,
+                }
                 for d in self.differences
             ],
         }
@@ -125,8 +154,18 @@ class Comparison:
             f"(largest difference {self.largest:.2g})"
             + (f", {self.failed} could not be done again" if self.failed else "")
         ]
+        if self.other_data:
+            lines.append(
+                f"{self.other_data} objects have other data than then, such as "
+                f"{', '.join(self.other_data_ids[:3])}"
+            )
+        lines += [f"{name} was changed since the run was made" for name in self.altered]
         lines += [f"{n}: {a} then, {b} now" for n, (a, b) in self.changed.items()]
-        lines += [f"{d.id}: {d.answer} {d.then} then, {d.now} now" for d in self.differences[:10]]
+        lines += [
+            f"{d.id}: {d.answer} {d.then} then, {d.now} now"
+            + (f"; its data are {d.data}" if d.data != UNKNOWN else "")
+            for d in self.differences[:10]
+        ]
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -160,14 +199,20 @@ def replay(
         If the job cannot be done any more: the weights are other ones, say.
     """
     counts = dict.fromkeys(("objects", "same", "close", "different", "failed"), 0)
-    largest, kept = 0.0, []
+    largest, kept, other = 0.0, [], []
+    altered = tuple(run.altered())
+    known = dict.fromkeys((SAME, OTHER, UNKNOWN), 0)
     results = engine.run(run.job, run.done())
     with closing(results):  # type: ignore[type-var]
         for block, now in results:
             then = run.answers(block.index)
             lost = then.ok & ~now.ok
+            data = _data(then.ids, run.hashes(block.index), hashes_of(now.meta.get(MANIFEST, {})))
+            for word in known:
+                known[word] += int((data == word).sum())
+            other += then.ids[data == OTHER].tolist()
             kept += [
-                Difference(str(then.ids[row]), "status", OK, str(now.status[row]))
+                Difference(str(then.ids[row]), "status", OK, str(now.status[row]), data[row])
                 for row in np.flatnonzero(lost)
             ]
             close, exact = np.ones(len(then), bool), np.ones(len(then), bool)
@@ -175,10 +220,11 @@ def replay(
                 alike, equal, off = _compared(before, after, relative=relative, absolute=absolute)
                 largest = max(largest, off)
                 for row in np.flatnonzero(~alike & ~lost):
-                    kept.append(_told(str(then.ids[row]), name, before[row], after[row]))
+                    told = _told(str(then.ids[row]), name, before[row], after[row])
+                    kept.append(replace(told, data=data[row]))
                 close &= alike
                 exact &= equal
-            del kept[KEPT:]
+            del kept[KEPT:], other[KEPT:]
             counts["objects"] += len(then)
             counts["same"] += int(exact.sum())
             counts["close"] += int((close & ~exact).sum())
@@ -191,8 +237,20 @@ def replay(
         **counts,
         largest=largest,
         differences=tuple(kept),
+        same_data=known[SAME],
+        other_data=known[OTHER],
+        other_data_ids=tuple(other),
+        altered=altered,
         then=_circumstances(run.meta),
         now=_circumstances({**provenance(), "engine": engine.name}),
+    )
+
+
+def _data(ids: np.ndarray, then: Mapping[str, str], now: Mapping[str, str]) -> np.ndarray:
+    """Return for each object whether its data are the same as then."""
+    pairs = [(then.get(name), now.get(name)) for name in ids.tolist()]
+    return np.array(
+        [UNKNOWN if not (a and b) else SAME if a == b else OTHER for a, b in pairs], dtype=object
     )
 
 

@@ -54,7 +54,7 @@ from jupyter_astroml.compute.store import (
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Block, Job
 from jupyter_astroml.core.joining import join
-from jupyter_astroml.core.manifest import columns, table
+from jupyter_astroml.core.manifest import columns, hashes_of, table
 from jupyter_astroml.core.records import Predictions, References, Samples
 
 if TYPE_CHECKING:
@@ -366,6 +366,14 @@ class Run:
             for name in told:
                 told[name] += part.get(name, [])
         return table(told)
+
+    def hashes(self, index: int) -> dict[str, str]:
+        """Return the SHA-256 of what was fetched for each object of a block, by id."""
+        return hashes_of(read_fetched(self.folder / BLOCKS / f"{index:05d}"))
+
+    def altered(self) -> list[str]:
+        """Return the files of the run's own data that somebody changed since it was made."""
+        return self._data.altered()
 
     def progress(self, *, without: Iterable[int] = ()) -> Progress:
         """Return how far the run is, by what is on disk now.

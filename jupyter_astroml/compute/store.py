@@ -153,7 +153,13 @@ def write_data(folder: Path, data: Any, *, block_size: int) -> dict[str, Any]:
             np.save(folder / f"{name}.npy", np.asarray(value), allow_pickle=False)
     rows = max(1, _GROUP_ROWS // block_size) * block_size
     pq.write_table(pa.table(table), folder / TABLE, row_group_size=rows)
-    return {"record": record, "n": len(data), "scalars": scalars, "group_rows": rows}
+    return {
+        "record": record,
+        "n": len(data),
+        "scalars": scalars,
+        "group_rows": rows,
+        "files": _hashes(folder),
+    }
 
 
 class Data:
@@ -182,6 +188,10 @@ class Data:
         if kind is None or not isinstance(scalars, Mapping):
             raise RunError(f"The data in {folder} are of no known kind")
         self._kind: Any = kind
+        self._folder = folder
+        files = about.get("files")
+        # Runs of earlier versions say nothing of their files.
+        self._files = dict(files) if isinstance(files, Mapping) else {}
         self._scalars = {k: tuple(v) if isinstance(v, list) else v for k, v in scalars.items()}
         self._group_rows = whole(about.get("group_rows"), "group_rows", least=1)
         self.n = whole(about.get("n"), "n", least=1)
@@ -244,6 +254,11 @@ class Data:
             raise RunError(
                 f"Objects {start} to {stop} of the run cannot be read", cause=str(err)
             ) from err
+
+    def altered(self) -> list[str]:
+        """Return the files that are not what they were when the run was made, by name."""
+        then, now = self._files, _hashes(self._folder)
+        return sorted(n for n in {*then, *now} if then.get(n) != now.get(n)) if then else []
 
     def ids(self) -> np.ndarray:
         """Return all ids, in order."""
@@ -428,10 +443,15 @@ def _read_zarr(path: Path) -> dict[str, np.ndarray]:
 def _hashes(folder: Path) -> dict[str, str]:
     """Hash of each file below `folder`, except the manifest, by relative path."""
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): _hash(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.is_symlink() and path.name != MANIFEST
     }
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def read_manifest(folder: Path) -> dict[str, Any] | None:

@@ -54,6 +54,12 @@ def columns(entries: Iterable[Entry]) -> dict[str, list[Any]]:
     return {f.name: [row[i] for row in rows] for i, f in enumerate(fields(Entry))}
 
 
+def hashes_of(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the hash of what came for each object, by id; nothing for those that did not come."""
+    pairs = zip(manifest.get("id", ()), manifest.get("sha256", ()), strict=False)
+    return {str(name): str(value) for name, value in pairs if value}
+
+
 def table(manifest: Mapping[str, Any]) -> Table:
     """Return plain lists as a table."""
     from astropy.table import Table as AstropyTable

@@ -348,8 +348,24 @@ def _created(
         job=job,
         data=data,
         block_size=block or _fitted(fitted, job, data),
-        meta={"engine": engine, "query": dict(getattr(data, "meta", {})), **(more or {})},
+        meta={
+            "engine": engine,
+            "query": dict(getattr(data, "meta", {})),
+            **_of_model(job, engine),
+            **(more or {}),
+        },
     )
+
+
+def _of_model(job: Job, engine: str) -> dict[str, Any]:
+    """Return what of a model is worth a record beside its digest."""
+    from jupyter_astroml.models.loading import micro_batch
+
+    card = catalogue.find(job.model, job.digest).card
+    # The pool puts batches together as its users come.
+    batch = {} if engine == "pool" else {"batch": micro_batch(card)}
+    # Nothing in a prediction is random: there is no seed to keep.
+    return {"card_version": card.version, "seed": None, **batch}
 
 
 def _detached(

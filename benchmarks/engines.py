@@ -4,9 +4,9 @@ What a bare loop is, what an engine does beside it, and how both are compared in
 told in `inference.py`, whose parts are used here.  The pool is a real service process, with real
 HTTP and tokens; its clients, its service and its workers share the cores with nobody else's.
 
-Memory is the largest resident set of the service and of the client while a job of 1×, 10× and 100×
-objects runs, with a model that is made for the purpose and costs 0.02 ms an object: the bundled one
-would take hours.
+Memory is a peak while 1×, 10× and 100× objects run: of this process with its workers for ``here``
+and ``dask``, of the service and of the client for the pool, there with a model that is made for the
+purpose and costs 0.02 ms an object: the bundled one would take hours.
 
 The naive way is what one would write without this package: ``dask.array.map_blocks`` over blocks of
 64 objects, with a function that builds the network and loads its weights each time.
@@ -181,6 +181,7 @@ def main() -> None:
         with Dask(inference.perform, workers=WORKERS) as cluster:
             found = compare(bench, cluster, bare, step=step, seconds=seconds, rounds=rounds)
             ratios["dask"] = found
+        local = inference.memory(bench, workers=WORKERS, quick=quick)
         slow = naive_rate(bench.path, 64 * WORKERS * (2 if quick else 4))
         digest = poison_model(root / "site", "simulated_cheap", milliseconds=0.02, fixed=1.0)
         provider = Provider()
@@ -198,7 +199,7 @@ def main() -> None:
             ratios["pool"] = found
             engine.close()
             factors = (1, 10) if quick else (1, 10, 100)
-            flat = memory(service, provider.token("two"), digest, factors=factors)
+            flat = {"pool": memory(service, provider.token("two"), digest, factors=factors)}
             say(f"memory: {flat}")
         finally:
             service.stop()
@@ -222,8 +223,8 @@ def main() -> None:
                     "dask_is_faster": round(ratios["dask"]["objects_per_second"] / slow.wall, 2),
                     "goal": NAIVE_GOAL,
                 },
-                "memory": flat,
-                "hyrax": "not compared: it needs an environment of its own",
+                "memory": {**local, **flat},
+                "hyrax": "not compared: it brings torch for CUDA, of several GB, and a database",
             }
         )
     )

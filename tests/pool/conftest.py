@@ -36,13 +36,13 @@ def make_pool(provider, site, tmp_path_factory):
     """Start pools; all of them have ended when the module has."""
     made = []
 
-    def make(name="pool", *, environment=(), workers=2, **policy):
+    def make(name="pool", *, environment=(), workers=2, where=None, **policy):
         service = Service(
             tmp_path_factory.mktemp(name),
             models=site,
             policy={
                 "oidc": provider.policy(),
-                "workers": {"count": workers, "memory": "1GiB"},
+                "workers": where or {"count": workers, "memory": "1GiB"},
                 "admins": ["root"],
                 **policy,
             },

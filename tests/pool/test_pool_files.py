@@ -50,7 +50,7 @@ def test_policies_in_the_guide_make_sense():
         yaml.safe_load(block) for block in re.findall("^```yaml\n(.*?)^```", text, re.M | re.S)
     ]
     policies = [values for values in shown if set(values) <= set(Policy.model_fields)]
-    assert [set(values) for values in policies] == [{"groups"}, {"oidc"}]
+    assert [set(values) for values in policies] == [{"groups"}, {"workers"}, {"oidc"}]
     for values in policies:
         Policy.model_validate(values)
 

@@ -8,10 +8,10 @@ Users are of three kinds: explorers (70 %) ask for 64 objects and look at the an
 a minute; analysts (25 %) ask for 2 000 every five minutes; surveys (5 %) always wait, eight chunks
 of 2 000 at a time, and get what the others leave.
 
-A worker takes ``fixed + each · n`` for a batch, within ten per cent.  ``cpu`` is galaxy_morphology
-as measured on one core of the machine where this page was written; ``gpu`` is an assumption, to be
-replaced by what `jupyter astroml pool doctor` or the pool's metrics say of yours:
-``--gpu FIXED_MS EACH_MS``.
+A worker takes ``fixed + each · n`` for a batch, within ten per cent.  ``cpu`` is galaxy_morphology,
+measured here on one core before the simulation begins, in CPU time, unless ``--cpu FIXED_MS
+EACH_MS`` gives it; ``gpu`` is an assumption, to be replaced by what `jupyter astroml pool doctor`
+or the pool's metrics say of yours: ``--gpu FIXED_MS EACH_MS``.
 
 Prints one JSON object last.  ``--quick`` simulates a tenth of the time.
 """
@@ -31,14 +31,16 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
+import numpy as np
+
 from jupyter_astroml.pool.costs import Costs
 from jupyter_astroml.pool.fair import FairQueue
 
 UNIT_SECONDS = 0.1
 MERGE = 256
 UNIT_OBJECTS = 1024
-# Of galaxy_morphology on one core, seconds.
-CPU = (0.014, 0.0053)
+# What the line of a CPU core is drawn through.
+MODEL, SIZES, REPEATS = "galaxy_morphology", (1, 2, 4, 8, 16, 32, 64), 5
 GPU_MS = (5.0, 0.1)
 # Share of the users, objects of a request, seconds between an answer and the next request.
 KINDS = {
@@ -257,19 +259,51 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def measured_line() -> tuple[float, float]:
+    """Return the CPU seconds of a batch, and of each object in it, of a real network on one core.
+
+    The line goes through the medians over `REPEATS` rounds, by least squares of what is relative:
+    otherwise the largest batch alone would decide.
+    """
+    import torch
+
+    from jupyter_astroml.compute.allocator import fit_allocator
+    from jupyter_astroml.models.catalogue import find
+    from jupyter_astroml.models.loading import load
+
+    torch.set_num_threads(1)
+    fit_allocator()
+    entry = find(MODEL)
+    model, contract = load(MODEL, entry.digest), entry.card.input
+    shape = (len(contract.bands), *contract.size)
+    batches = {n: np.random.default_rng(n).random((n, *shape), dtype=np.float32) for n in SIZES}
+    took: dict[int, list[float]] = defaultdict(list)
+    for _ in range(REPEATS + 1):
+        for n, values in batches.items():
+            begin = time.process_time()
+            model.logits(values)
+            took[n].append(time.process_time() - begin)
+    times = np.array([statistics.median(took[n][1:]) for n in SIZES])
+    design = np.stack([np.ones(len(SIZES)), SIZES], axis=1) / times[:, None]
+    fixed, each = np.linalg.lstsq(design, np.ones(len(SIZES)), rcond=None)[0]
+    return float(max(fixed, 0.0)), float(each)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a tenth of the time")
     parser.add_argument("--gpu", nargs=2, type=float, default=GPU_MS, metavar="MS")
+    parser.add_argument("--cpu", nargs=2, type=float, default=None, metavar="MS")
     given = parser.parse_args()
+    cpu = tuple(1e-3 * ms for ms in given.cpu) if given.cpu else measured_line()
     gpu = (1e-3 * given.gpu[0], 1e-3 * given.gpu[1])
     seconds = 30.0 if given.quick else 300.0
     sites = [(4, 200, gpu), (4, 400, gpu), (4, 800, gpu), (4, 1600, gpu)]
-    sites += [(64, 5_000, gpu), (64, 10_000, gpu), (16, 200, CPU)]
+    sites += [(64, 5_000, gpu), (64, 10_000, gpu), (16, 200, cpu)]
     plans = []
     for workers, users, line in sites:
         found = plan(users, workers, line, seconds=min(seconds, 60.0) if workers == 64 else seconds)
-        plans.append({"place": "cpu, measured" if line is CPU else "gpu, assumed", **found})
+        plans.append({"place": "cpu, measured" if line is cpu else "gpu, assumed", **found})
     large = next(p for p in plans if p["users"] == 5_000)
     print(
         json.dumps(
@@ -280,7 +314,7 @@ def main() -> None:
                 "what": "a simulation; ratio: times that the queue is faster than 64 workers need",
                 "quick": given.quick,
                 "unit_seconds": UNIT_SECONDS,
-                "line_ms": {"cpu": [1e3 * x for x in CPU], "gpu": list(given.gpu)},
+                "line_ms": {"cpu": [round(1e3 * x, 2) for x in cpu], "gpu": list(given.gpu)},
                 "plans": plans,
             }
         )

@@ -16,9 +16,10 @@ from jupyter_astroml.zoo.flares import matching, published
 from jupyter_astroml.zoo.flares.baseline import Criteria, search
 from jupyter_astroml.zoo.flares.evaluate import evaluate
 from jupyter_astroml.zoo.flares.real import read
-from jupyter_astroml.zoo.flares.report import BEGIN, END, measured
+from jupyter_astroml.zoo.flares.report import measured
 from jupyter_astroml.zoo.flares.simulate import simulate_parts
 from jupyter_astroml.zoo.flares.train import findable
+from jupyter_astroml.zoo.reporting import BEGIN, END
 
 
 def _write(folder, *, late=0.0):

@@ -8,7 +8,8 @@ from galaxy_folder import jpeg, write_folder, write_parts
 from PIL import Image
 
 from jupyter_astroml.core.errors import DataError, ModelError
-from jupyter_astroml.zoo.galaxy_morphology import baseline, real, scores
+from jupyter_astroml.zoo import scores
+from jupyter_astroml.zoo.galaxy_morphology import baseline, real
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
 
 GREY = np.full((3, 128, 128), 0.5)

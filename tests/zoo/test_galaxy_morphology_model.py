@@ -17,8 +17,9 @@ from jupyter_astroml.models.loading import load, replay
 from jupyter_astroml.zoo.galaxy_morphology import evaluate as evaluation
 from jupyter_astroml.zoo.galaxy_morphology import real, train
 from jupyter_astroml.zoo.galaxy_morphology.evaluate import HERE, evaluate, training_ids
-from jupyter_astroml.zoo.galaxy_morphology.report import BEGIN, END, measured
+from jupyter_astroml.zoo.galaxy_morphology.report import measured
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES, simulate
+from jupyter_astroml.zoo.reporting import BEGIN, END
 
 
 def test_the_stored_inputs_give_the_stored_logits():

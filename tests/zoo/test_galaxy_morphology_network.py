@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from jupyter_astroml.core.errors import DataError
-from jupyter_astroml.zoo.galaxy_morphology.network import ORDER, build, resampled
+from jupyter_astroml.zoo.galaxy_morphology.network import build, resampled
+from jupyter_astroml.zoo.symmetry import ORDER
 
 
 @pytest.fixture(scope="module")

@@ -5,34 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from jupyter_astroml.core.errors import ModelError
-from jupyter_astroml.models.cards import Facts, read_card
-
-BEGIN = "<!-- measured: written by train.py from facts.json -->"
-END = "<!-- end of the measured part -->"
+from jupyter_astroml.models.cards import Facts
+from jupyter_astroml.zoo.reporting import span, write_measured
 
 
 def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md``.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the model.
-
-    Raises
-    ------
-    ModelError
-        If the model has no facts, or the README no place for them.
-    """
-    facts = read_card(folder).facts
-    path = folder / "README.md"
-    text = path.read_text(encoding="utf-8")
-    if facts is None or BEGIN not in text or END not in text:
-        raise ModelError("The README or the facts of the model are incomplete")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    path.write_text(before + BEGIN + "\n\n" + measured(facts) + "\n" + END + after)
+    """Replace the measured part of ``README.md`` in the folder of the model."""
+    write_measured(folder, measured)
 
 
 def measured(facts: Facts) -> str:
@@ -70,9 +49,9 @@ def _real(found: dict[str, Any]) -> str:
         "",
         f"{found['sample']}; {found['split']}.",
         "",
-        f"{found['metric'].capitalize()}: {_span(found)}; {found['baseline_value']:.3f} for the "
+        f"{found['metric'].capitalize()}: {span(found)}; {found['baseline_value']:.3f} for the "
         f"{found['baseline']}.",
-        f"Best F1: {_span(m['best_f1'])}; {m['best_f1']['baseline']:.3f} for a classical search.",
+        f"Best F1: {span(m['best_f1'])}; {m['best_f1']['baseline']:.3f} for a classical search.",
         *found["summary"].replace(". ", ".\n").splitlines(),
         "",
         "| method | recall | precision (lower bound) | events |",
@@ -90,11 +69,7 @@ def _real(found: dict[str, Any]) -> str:
 
 
 def _row(words: str, recall: dict[str, float], precision: dict[str, float], n: float) -> str:
-    return f"| {words} | {_span(recall)} | {_span(precision)} | {n:.0f} |"
-
-
-def _span(found: dict[str, float]) -> str:
-    return f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
+    return f"| {words} | {span(recall)} | {span(precision)} | {n:.0f} |"
 
 
 def _share(row: dict[str, float], kind: str) -> str:

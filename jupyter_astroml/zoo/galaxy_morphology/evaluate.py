@@ -11,7 +11,8 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
-from jupyter_astroml.zoo.galaxy_morphology import baseline, real, scores
+from jupyter_astroml.zoo import scores
+from jupyter_astroml.zoo.galaxy_morphology import baseline, real
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
 
 if TYPE_CHECKING:

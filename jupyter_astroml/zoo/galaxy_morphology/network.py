@@ -1,32 +1,24 @@
 """A convolutional network whose answer does not depend on how the camera was turned.
 
-Dieleman, Willett & Dambre 2015 (MNRAS 450, 1441) won the Galaxy Zoo challenge by sending rotated
-and flipped views of a galaxy through one shared column of filters and joining the features.
-Cohen & Welling 2016 (ICML, arXiv:1602.07576) and Dieleman, De Fauw & Kavukcuoglu 2016 (ICML,
-arXiv:1602.02660) carried that sharing into every layer: each filter exists in all eight
-orientations of the square (the group p4m), and later layers see how orientations relate.
-That is what stands here.
+Filters exist in all eight orientations of the square (`jupyter_astroml.zoo.symmetry`), after the
+shared columns of Dieleman, Willett & Dambre 2015 (MNRAS 450, 1441).
 The features are pooled over the orientations at the end, so quarter turns and mirror images of a
 picture get the same answer up to rounding; other angles are learned from turned training pictures.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.zoo.symmetry import Column
 
-# Orientations of a square: four quarter turns, then the same of its mirror image.
-ORDER = 8
 # Level and scatter of a picture's pixels, so that the first filters see numbers around 0 and 1.
 _LEVEL, _SCALE = 0.06, 0.15
-_EPSILON = 1e-5
 
 
 def build(
@@ -109,7 +101,7 @@ class Ensemble(nn.Module):
         return logits / self.temperature + self.offset
 
 
-class Member(nn.Module):
+class Member(Column):
     """One network: lift to eight orientations, residual stages, pool, two dense layers.
 
     Shapes for the default options: (n, 3, 56, 56) → (n, 24, 28, 28) → (n, 32, 28, 28) →
@@ -117,132 +109,16 @@ class Member(nn.Module):
     """
 
     def __init__(self, *, classes: int, widths: Sequence[int], hidden: int, dropout: float) -> None:
-        super().__init__()
-        self.lift = Lift(3, widths[0])
-        self.stages = nn.ModuleList(Stage(a, b) for a, b in pairwise(widths))
+        super().__init__(3, widths)
         self.dense = nn.Linear(4 * widths[-1], hidden)
         self.last = nn.Linear(hidden, classes)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return logits of shape (n, classes) for resampled pictures."""
-        x = functional.relu(self.lift((seen - _LEVEL) / _SCALE))
-        for i, stage in enumerate(self.stages):
-            x = stage(functional.avg_pool2d(x, 2) if i else x)
-        n, channels, height, width = x.shape
-        x = x.reshape(n, channels // ORDER, ORDER, height * width)
-        mean, peak = x.mean(dim=-1), x.amax(dim=-1)
-        # Mean and maximum do not care about the order of the orientations: exact invariance.
-        features = torch.cat([v for m in (mean, peak) for v in (m.mean(-1), m.amax(-1))], dim=1)
+        features = self.features((seen - _LEVEL) / _SCALE)
         hidden = functional.relu(self.dense(self.dropout(features)))
         return self.last(self.dropout(hidden))
-
-
-class Stage(nn.Module):
-    """Two convolutions and, around the second, a shortcut (He et al. 2016)."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.first = GroupConvolution(before, after)
-        self.second = GroupConvolution(after, after)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Keep height and width."""
-        x = functional.relu(self.first(x))
-        return functional.relu(x + self.second(x))
-
-
-class _Oriented(nn.Module):
-    """A convolution whose filters exist in eight orientations, followed by batch normalisation.
-
-    The eight copies of a filter share one normalisation, else the symmetry would break.
-    """
-
-    index: Tensor
-    mean: Tensor
-    variance: Tensor
-
-    def __init__(self, weight: Tensor, index: Tensor, *, stride: int) -> None:
-        super().__init__()
-        after, fan_in = weight.shape[0], weight[0].numel()
-        self.weight = nn.Parameter(weight * math.sqrt(2.0 / fan_in))
-        self.gain = nn.Parameter(torch.ones(after))
-        self.shift = nn.Parameter(torch.zeros(after))
-        self.stride, self.padding = stride, (weight.shape[-1] - stride + 1) // 2
-        self.register_buffer("mean", torch.zeros(after))
-        self.register_buffer("variance", torch.ones(after))
-        # Follows from the group alone, so it is not stored with the weights.
-        self.register_buffer("index", index, persistent=False)
-
-    def filters(self) -> Tensor:
-        """Return all orientations, shape (8 · after, channels before, k, k)."""
-        after, before, k = self.weight.shape[0], self.weight.shape[1], self.weight.shape[-1]
-        spread = self.weight.reshape(after, before, -1)[:, :, self.index]
-        return spread.transpose(1, 2).reshape(after * ORDER, -1, k, k)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return shape (n, 8 · after, y, x); eight neighbouring channels are one filter."""
-        filters = self.filters()
-        if not self.training:
-            # The normalisation is a constant now: fold it into the filters.
-            scale = self.gain * torch.rsqrt(self.variance + _EPSILON)
-            bias = (self.shift - self.mean * scale).repeat_interleave(ORDER)
-            filters = filters * scale.repeat_interleave(ORDER)[:, None, None, None]
-            return functional.conv2d(x, filters, bias, stride=self.stride, padding=self.padding)
-        x = functional.conv2d(x, filters, stride=self.stride, padding=self.padding)
-        n, channels, height, width = x.shape
-        joined = x.reshape(n, channels // ORDER, ORDER * height, width)
-        joined = functional.batch_norm(
-            joined, self.mean, self.variance, self.gain, self.shift, training=True, eps=_EPSILON
-        )
-        return joined.reshape(n, channels, height, width)
-
-
-class Lift(_Oriented):
-    """From a picture to eight orientations; 6×6 with stride 2 is symmetric on an even grid."""
-
-    def __init__(self, before: int, after: int, *, k: int = 6) -> None:
-        cells = torch.arange(k * k).reshape(k, k)
-        index = torch.stack([_turned(cells, g).flatten() for g in range(ORDER)])
-        super().__init__(torch.randn(after, before, k, k), index, stride=2)
-
-
-class GroupConvolution(_Oriented):
-    """From eight orientations to eight orientations: equation 11 of Cohen & Welling 2016."""
-
-    def __init__(self, before: int, after: int, *, k: int = 3) -> None:
-        cells = torch.arange(k * k).reshape(k, k)
-        product, inverse = _group()
-        # Orientation g of a filter: its planes in the order g⁻¹h, each plane turned by g.
-        index = torch.stack(
-            [
-                torch.cat(
-                    [
-                        product[inverse[g]][h] * k * k + _turned(cells, g).flatten()
-                        for h in range(ORDER)
-                    ]
-                )
-                for g in range(ORDER)
-            ]
-        )
-        super().__init__(torch.randn(after, before, ORDER, k, k), index, stride=1)
-
-
-def _turned(x: Tensor, g: int) -> Tensor:
-    """Apply element g of the group to the last two axes."""
-    x = torch.flip(x, (-1,)) if g >= ORDER // 2 else x
-    return torch.rot90(x, g % 4, (-2, -1))
-
-
-def _group() -> tuple[list[list[int]], list[int]]:
-    """Return the table of products (g after h) and the inverses, found by acting on a square."""
-    square = torch.arange(4).reshape(2, 2)
-    places = [_turned(square, g).flatten().tolist() for g in range(ORDER)]
-    product = [
-        [places.index(_turned(_turned(square, h), g).flatten().tolist()) for h in range(ORDER)]
-        for g in range(ORDER)
-    ]
-    return product, [row.index(0) for row in product]
 
 
 def resampled(values: Tensor, *, field: int, size: int) -> Tensor:

@@ -5,34 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from jupyter_astroml.core.errors import ModelError
-from jupyter_astroml.models.cards import Facts, read_card
+from jupyter_astroml.models.cards import Facts
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
-
-BEGIN = "<!-- measured: written by train.py from facts.json -->"
-END = "<!-- end of the measured part -->"
+from jupyter_astroml.zoo.reporting import plain, span, write_measured
 
 
 def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md``.
-
-    Parameters
-    ----------
-    folder : Path
-        Of the model.
-
-    Raises
-    ------
-    ModelError
-        If the model was not evaluated, or the README has no place for the figures.
-    """
-    facts = read_card(folder).facts
-    path = folder / "README.md"
-    text = path.read_text(encoding="utf-8")
-    if facts is None or not facts.evaluation or BEGIN not in text or END not in text:
-        raise ModelError("The README or the facts of the model are incomplete")
-    before, rest = text.split(BEGIN, 1)
-    after = rest.split(END, 1)[1]
-    path.write_text(before + BEGIN + "\n\n" + measured(facts) + "\n" + END + after)
+    """Replace the measured part of ``README.md`` in the folder of the model."""
+    write_measured(folder, measured)
 
 
 def measured(facts: Facts) -> str:
@@ -44,6 +24,8 @@ def measured(facts: Facts) -> str:
         Of a trained and evaluated model.
     """
     found, training = facts.evaluation, facts.training
+    if not found:
+        raise ModelError("The model was not evaluated")
     metrics = found["metrics"]
     rows = [
         ("macro-F1", {**found, "baseline": found["baseline_value"]}),
@@ -55,7 +37,7 @@ def measured(facts: Facts) -> str:
         "",
         "| metric | network [95 %] | baseline |",
         "|---|---|---|",
-        *(f"| {name} | {_span(m)} | {_plain(m.get('baseline'))} |" for name, m in rows),
+        *(f"| {name} | {span(m)} | {plain(m.get('baseline'))} |" for name, m in rows),
         "",
         "| class | objects | recall | precision | F1 | F1 of the baseline |",
         "|---|---|---|---|---|---|",
@@ -86,17 +68,7 @@ def _class_row(name: str, metrics: dict[str, dict[str, float | None]]) -> str:
     cells = [
         name.replace("_", "-"),
         f"{metrics[f'n_{name}']['value']:.0f}",
-        *(_span(metrics[f"{word}_{name}"]) for word in ("recall", "precision", "f1")),
-        _plain(metrics[f"f1_{name}"].get("baseline")),
+        *(span(metrics[f"{word}_{name}"]) for word in ("recall", "precision", "f1")),
+        plain(metrics[f"f1_{name}"].get("baseline")),
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _span(found: dict[str, float | None]) -> str:
-    if found.get("low") is None:
-        return _plain(found["value"])
-    return f"{_plain(found['value'])} [{_plain(found['low'])}, {_plain(found['high'])}]"
-
-
-def _plain(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"

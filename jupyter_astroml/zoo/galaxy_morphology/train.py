@@ -19,12 +19,11 @@ Everything is seeded; on another processor the last digits of the weights may di
 from __future__ import annotations
 
 import argparse
-import copy
 import hashlib
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -35,7 +34,8 @@ import numpy as np
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read_card, write_facts
 from jupyter_astroml.models.picture import lupton
-from jupyter_astroml.zoo.galaxy_morphology import baseline, real, scores
+from jupyter_astroml.zoo import scores, training
+from jupyter_astroml.zoo.galaxy_morphology import baseline, real
 from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, evaluate
 from jupyter_astroml.zoo.galaxy_morphology.report import write_report
 from jupyter_astroml.zoo.galaxy_morphology.simulate import (
@@ -46,13 +46,13 @@ from jupyter_astroml.zoo.galaxy_morphology.simulate import (
     parameters,
     simulate,
 )
+from jupyter_astroml.zoo.training import Say
 
 if TYPE_CHECKING:
     import torch
 
     from jupyter_astroml.zoo.galaxy_morphology.network import Ensemble, Member
 
-Say = Callable[[str], None]
 # One object in five is put aside.
 PARTS = 5
 # Correlation of two thumbnails above which they show the same galaxy.
@@ -449,30 +449,14 @@ def fitted(
     torch.manual_seed(recipe.seed)  # of the dropout
     if targets is None:
         targets = functional.one_hot(objects.classes, len(CLASSES)).float()
-    member = copy.deepcopy(start).train()
-    kept = copy.deepcopy(member)
-    thick = [p for p in member.parameters() if p.ndim > 1]
-    thin = [p for p in member.parameters() if p.ndim <= 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": thick, "weight_decay": recipe.decay}, {"params": thin, "weight_decay": 0.0}],
-        lr=recipe.rate,
-    )
     passes = len(objects) // recipe.batch
-    steps = recipe.epochs * passes
-    if steps < 8:
-        raise DataError(
-            f"{len(objects)} objects are too few to train on",
-            cause=f"{recipe.epochs} passes in batches of {recipe.batch} are {steps} steps",
-            remedy="give more objects, or a recipe with smaller batches",
-        )
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, recipe.rate, total_steps=steps, pct_start=0.2
-    )
     count = torch.bincount(objects.classes, minlength=len(CLASSES)).clamp(min=1).float()
     weight = (count.max() / count)[objects.classes] ** recipe.balance
     single = torch.nonzero(objects.classes != CLASSES.index("merger")).squeeze(1)
-    started, order = time.monotonic(), torch.empty(0, dtype=torch.int64)
-    for step in range(steps):
+    order = torch.empty(0, dtype=torch.int64)
+
+    def loss(member: Member) -> torch.Tensor:
+        nonlocal order
         if len(order) < recipe.batch:
             order = torch.multinomial(
                 weight, len(weight), replacement=recipe.balance > 0, generator=random
@@ -484,16 +468,18 @@ def fitted(
                 pictures, wanted, objects.pictures, single, n=recipe.composites, random=random
             )
         seen = _seen(pictures, module=module, random=random)
-        loss = functional.cross_entropy(member(seen), wanted, label_smoothing=recipe.smoothing)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        schedule.step()
-        _follow(kept, member, decay=min(recipe.average, (step + 1) / (step + 10)))
-        if (step + 1) % (4 * passes) == 0 or step + 1 == steps:
-            seconds = time.monotonic() - started
-            say(f"  step {step + 1}/{steps} loss {loss.item():.3f} {seconds:.0f} s")
-    return kept.eval()
+        return functional.cross_entropy(member(seen), wanted, label_smoothing=recipe.smoothing)
+
+    return training.fitted(
+        start,
+        loss,
+        steps=recipe.epochs * passes,
+        rate=recipe.rate,
+        decay=recipe.decay,
+        average=recipe.average,
+        say=say,
+        every=4 * passes,
+    )
 
 
 def _with_company(
@@ -529,14 +515,6 @@ def _seen(
         return resampled(pictures.float() / 255.0, field=module.field, size=module.size)
     changed = varied(pictures, field=module.field, random=random)
     return resampled(changed, field=module.field, size=module.size)
-
-
-def _follow(kept: Member, member: Member, *, decay: float) -> None:
-    import torch
-
-    with torch.no_grad():
-        for old, new in zip(kept.state_dict().values(), member.state_dict().values(), strict=True):
-            old.lerp_(new, 1.0 - decay)
 
 
 def answered(module: Ensemble, member: Member, pictures: torch.Tensor) -> torch.Tensor:

@@ -1,0 +1,50 @@
+"""The measured part of a model's README, written from its facts, so that no figure is typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.models.cards import Facts, read_card
+
+BEGIN = "<!-- measured: written by train.py from facts.json -->"
+END = "<!-- end of the measured part -->"
+
+
+def write_measured(folder: Path, measured: Callable[[Facts], str]) -> None:
+    """Replace the measured part of ``README.md``.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the model.
+    measured : callable
+        Says the facts of the model in Markdown.
+
+    Raises
+    ------
+    ModelError
+        If the model has no facts, or the README no place for them.
+    """
+    facts = read_card(folder).facts
+    path = folder / "README.md"
+    text = path.read_text(encoding="utf-8")
+    if facts is None or BEGIN not in text or END not in text:
+        raise ModelError("The README or the facts of the model are incomplete")
+    before, rest = text.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    path.write_text(before + BEGIN + "\n\n" + measured(facts) + "\n" + END + after)
+
+
+def span(found: Mapping[str, Any]) -> str:
+    """Write a measured value with its interval, where it has one."""
+    if found.get("low") is None:
+        return plain(found["value"])
+    return f"{plain(found['value'])} [{plain(found['low'])}, {plain(found['high'])}]"
+
+
+def plain(value: float | None) -> str:
+    """Write a number, or a dash where there is none."""
+    return "–" if value is None else f"{value:.3f}"

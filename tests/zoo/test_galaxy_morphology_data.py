@@ -8,7 +8,7 @@ from galaxy_folder import jpeg, write_folder, write_parts
 from PIL import Image
 
 from jupyter_astroml.core.errors import DataError, ModelError
-from jupyter_astroml.zoo import scores
+from jupyter_astroml.zoo import forest, scores, structure
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
 
@@ -126,10 +126,10 @@ def test_two_nuclei_are_counted():
 
 
 def test_gini_is_zero_for_equal_pixels_and_one_for_a_single_bright_one():
-    assert baseline._gini(np.ones(50)) == pytest.approx(0.0)
-    assert baseline._gini(np.array([0.0] * 49 + [1.0])) == pytest.approx(1.0)
+    assert structure.gini(np.ones(50)) == pytest.approx(0.0)
+    assert structure.gini(np.array([0.0] * 49 + [1.0])) == pytest.approx(1.0)
     # Two pixels of 1 and 3: (−1·1 + 1·3) / (mean 2 · 2 · 1) = 1/2.
-    assert baseline._gini(np.array([3.0, 1.0])) == pytest.approx(0.5)
+    assert structure.gini(np.array([3.0, 1.0])) == pytest.approx(0.5)
 
 
 def test_an_empty_picture_is_measured_as_zeros():
@@ -142,13 +142,14 @@ def test_the_forest_learns_simulated_classes_and_grows_the_same_each_time(tmp_pa
     features = baseline.measure(real.read(tmp_path)[0].values)
     classes = np.array([CLASSES.index(c) for c in labels])
     path = tmp_path / "baseline.npz"
-    baseline.save(path, features=features[:40], classes=classes[:40], names=CLASSES)
-    p = baseline.probabilities(path, features[40:], names=CLASSES)
+    names = {"names": CLASSES, "columns": baseline.FEATURES}
+    forest.save(path, features=features[:40], classes=classes[:40], **names)
+    p = forest.probabilities(path, features[40:], **names)
     np.testing.assert_allclose(p.sum(axis=1), 1.0)
     assert scores.accuracy(classes[40:], p) > 0.6
-    np.testing.assert_array_equal(p, baseline.probabilities(path, features[40:], names=CLASSES))
+    np.testing.assert_array_equal(p, forest.probabilities(path, features[40:], **names))
     with pytest.raises(ModelError, match="another version"):
-        baseline.probabilities(path, features, names=("a", "b"))
+        forest.probabilities(path, features, names=("a", "b"), columns=baseline.FEATURES)
 
 
 # Four objects of three classes; answers 0, 1, 1, 2.

@@ -122,7 +122,7 @@ def test_what_a_model_of_the_site_was_taught_is_not_scored(site, tmp_path):
     found = aml.evaluate("ours", data=tmp_path / "field")
     # Nor is what the bundled baseline was taught.
     assert (found.n, found.excluded) == (3, 3)
-    shutil.copy(HERE / evaluation.baseline.FILE, site)
+    shutil.copy(HERE / evaluation.forest.FILE, site)
     assert aml.evaluate("ours", data=tmp_path / "field").excluded == 2
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
-from jupyter_astroml.zoo import scores
+from jupyter_astroml.zoo import forest, scores
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
 
@@ -65,7 +65,7 @@ def evaluate(
 
     model = model or load(NAME)
     files = model.folder or HERE
-    usual_files = files if (files / baseline.FILE).exists() else HERE
+    usual_files = files if (files / forest.FILE).exists() else HERE
     table = real.labels(folder)
     taught = training_ids(files) | training_ids(usual_files)
     seen = np.isin(np.asarray(table["id"]), list(taught))
@@ -157,6 +157,8 @@ def _answers(
         features.append(baseline.measure(cutouts.values))
         if progress:
             progress(start + len(block), len(table))
-    usual = baseline.probabilities(files / baseline.FILE, np.concatenate(features), names=CLASSES)
+    usual = forest.probabilities(
+        files / forest.FILE, np.concatenate(features), names=CLASSES, columns=baseline.FEATURES
+    )
     calibration = model.card.facts.calibration if model.card.facts else {}
     return np.concatenate(found), usual, calibration.get("conformal_threshold")

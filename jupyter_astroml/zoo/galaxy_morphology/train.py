@@ -34,7 +34,7 @@ import numpy as np
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read_card, write_facts
 from jupyter_astroml.models.picture import lupton
-from jupyter_astroml.zoo import scores, training
+from jupyter_astroml.zoo import forest, scores, training
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real
 from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, evaluate
 from jupyter_astroml.zoo.galaxy_morphology.report import write_report
@@ -635,8 +635,12 @@ def write(
     np.savez_compressed(out / REPLAY, values=values, logits=logits)
     (out / TRAINING_IDS).write_text("\n".join(sorted(known.ids.tolist())) + "\n")
     measured = baseline.measure(known.pictures.numpy().astype(np.float32) / 255)
-    baseline.save(
-        out / baseline.FILE, features=measured, classes=known.classes.numpy(), names=CLASSES
+    forest.save(
+        out / forest.FILE,
+        features=measured,
+        classes=known.classes.numpy(),
+        names=CLASSES,
+        columns=baseline.FEATURES,
     )
     write_facts(
         out,

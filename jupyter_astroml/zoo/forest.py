@@ -23,6 +23,7 @@ def save(
     classes: np.ndarray,
     names: Sequence[str],
     columns: Sequence[str],
+    fold: np.ndarray | None = None,
 ) -> None:
     """Store what the forest grows from.
 
@@ -38,6 +39,8 @@ def save(
         The classes.
     columns : sequence of str
         The measurements.
+    fold : ndarray of int, shape (n,), optional
+        Part of the cross-validation that an object belongs to.
     """
     np.savez_compressed(
         path,
@@ -45,11 +48,17 @@ def save(
         classes=classes.astype(np.int8),
         names=np.asarray(names, dtype=str),
         columns=np.asarray(columns, dtype=str),
+        fold=np.zeros(len(classes), dtype=np.int8) if fold is None else fold.astype(np.int8),
     )
 
 
 def probabilities(
-    path: Path, features: np.ndarray, *, names: Sequence[str], columns: Sequence[str]
+    path: Path,
+    features: np.ndarray,
+    *,
+    names: Sequence[str],
+    columns: Sequence[str],
+    fold: np.ndarray | None = None,
 ) -> np.ndarray:
     """Grow the forest and ask it.
 
@@ -63,6 +72,9 @@ def probabilities(
         The classes in the order of the answer.
     columns : sequence of str
         The measurements.
+    fold : ndarray of int, shape (n,), optional
+        Part that an object belongs to: it is answered by a forest that saw nothing of that part.
+        -1, and all objects when absent: by a forest that saw everything.
 
     Returns
     -------
@@ -84,7 +96,15 @@ def probabilities(
         ) from err
     if measured != list(columns) or labels != list(names):
         raise ModelError(f"{path.name} is of another version", remedy="train the model again")
-    return grown(known, classes, features, k=len(labels))
+    if fold is None:
+        return grown(known, classes, features, k=len(labels))
+    with np.load(path, allow_pickle=False) as stored:
+        part = stored["fold"]
+    found = np.empty((len(features), len(labels)))
+    for k in np.unique(fold):
+        rows = fold == k
+        found[rows] = grown(known[part != k], classes[part != k], features[rows], k=len(labels))
+    return found
 
 
 def grown(known: np.ndarray, classes: np.ndarray, features: np.ndarray, *, k: int) -> np.ndarray:

@@ -98,3 +98,30 @@ def covered(classes: np.ndarray, p: np.ndarray, *, threshold: float) -> float:
 def set_size(p: np.ndarray, *, threshold: float) -> float:
     """Mean number of classes in a prediction set."""
     return float((1.0 - p <= threshold).sum(axis=1).mean())
+
+
+def scaled(logits: np.ndarray, classes: np.ndarray) -> tuple[float, np.ndarray]:
+    """Return the temperature and offsets that make the true classes as likely as possible.
+
+    Vector scaling with one common scale (Guo et al. 2017, ICML, section 4.2).
+
+    Parameters
+    ----------
+    logits : ndarray, shape (n, class)
+        Of objects that training did not see.
+    classes : ndarray of int, shape (n,)
+        True classes.
+
+    Returns
+    -------
+    float, ndarray of shape (class,)
+        Divide by the first, then add the second, which is 0 for the first class.
+    """
+    from scipy.optimize import minimize
+
+    def lost(free: np.ndarray) -> float:
+        offset = np.concatenate([[0.0], free[1:]])
+        return surprise(classes, softmax(logits / np.exp(free[0]) + offset))
+
+    free = minimize(lost, np.zeros(logits.shape[1]), method="BFGS").x
+    return float(np.exp(free[0])), np.array([0.0, *free[1:]])

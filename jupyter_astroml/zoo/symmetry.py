@@ -47,7 +47,7 @@ class Column(nn.Module):
         self.stages = nn.ModuleList(Stage(a, b, order=order) for a, b in pairwise(widths))
         self.order = order
 
-    def features(self, seen: Tensor) -> Tensor:
+    def forward(self, seen: Tensor) -> Tensor:
         """Return what does not depend on the orientation, shape (n, 4 · widths[-1]).
 
         Parameters

@@ -1,13 +1,22 @@
-"""One way to fit a network: AdamW in one cycle, and a moving average of the weights."""
+"""What trainings share: a cycle of AdamW, cross-validation, calibration, and the end of it."""
 
 from __future__ import annotations
 
+import argparse
 import copy
+import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from jupyter_astroml.core.errors import DataError
+import numpy as np
+
+from jupyter_astroml.core.errors import DataError, ModelError
+from jupyter_astroml.models.cards import WEIGHTS, read_card, write_facts
+from jupyter_astroml.models.evaluation import Evaluation
+from jupyter_astroml.zoo import scores
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +24,35 @@ if TYPE_CHECKING:
     Net = TypeVar("Net", bound=torch.nn.Module)
 
 Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """How a network is fitted.
+
+    Attributes
+    ----------
+    seed : int
+        Of everything.
+    epochs : int
+        Passes over the objects.
+    batch : int
+        Objects in a batch.
+    rate, decay : float
+        Peak step and weight decay of AdamW.
+    smoothing : float
+        Label smoothing: labels are noisy.
+    average : float
+        Decay of the moving average of the weights, which is what is kept.
+    """
+
+    seed: int = 0
+    epochs: int = 20
+    batch: int = 32
+    rate: float = 4e-3
+    decay: float = 0.03
+    smoothing: float = 0.05
+    average: float = 0.99
 
 
 def fitted(
@@ -91,3 +129,190 @@ def _follow(kept: torch.nn.Module, member: torch.nn.Module, *, decay: float) -> 
     with torch.no_grad():
         for old, new in zip(kept.state_dict().values(), member.state_dict().values(), strict=True):
             old.lerp_(new, 1.0 - decay)
+
+
+def fitted_on(
+    start: Net,
+    rows: np.ndarray,
+    loss: Callable[[Net, torch.Tensor, torch.Generator], torch.Tensor],
+    *,
+    cycle: Cycle,
+    seed: int,
+    say: Say,
+) -> Net:
+    """Train a copy of a network on some objects, in another order at each pass.
+
+    Parameters
+    ----------
+    start : Module
+        Where to start; stays as it is.
+    rows : ndarray of int
+        Objects to learn from.
+    loss : callable
+        Returns what the network loses on the rows that it is given; the generator is the source of
+        all draws.
+    cycle : Cycle
+        All choices.
+    seed : int
+        Of the draws.
+    say : callable
+        Told about progress.
+    """
+    import torch
+
+    random = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)  # of the dropout
+    known, order = torch.from_numpy(rows), torch.empty(0, dtype=torch.int64)
+
+    def lost(member: Net) -> torch.Tensor:
+        nonlocal order
+        if len(order) < cycle.batch:
+            order = known[torch.randperm(len(known), generator=random)]
+        some, order = order[: cycle.batch], order[cycle.batch :]
+        return loss(member, some, random)
+
+    steps = cycle.epochs * (len(rows) // cycle.batch)
+    return fitted(
+        start,
+        lost,
+        steps=steps,
+        rate=cycle.rate,
+        decay=cycle.decay,
+        average=cycle.average,
+        say=say,
+        every=max(steps // 4, 1),
+    )
+
+
+def cross_validated(
+    module: torch.nn.Module,
+    fold: np.ndarray,
+    fit: Callable[[Any, np.ndarray, int], Any],
+    answer: Callable[[Any, np.ndarray], torch.Tensor],
+) -> np.ndarray:
+    """Train every member of an ensemble without its fold, and let it answer that fold.
+
+    Parameters
+    ----------
+    module : Module
+        Has `members`; gets the trained ones.
+    fold : ndarray of int, shape (n,)
+        Of each object.
+    fit : callable
+        Trains a member on rows; gets its number too.
+    answer : callable
+        Returns the raw logits of a member on rows, shape (rows, class).
+
+    Returns
+    -------
+    ndarray, shape (n, class)
+        Raw logits, each from the member that did not see the object.
+    """
+    import torch
+
+    members: Any = module.members
+    found: np.ndarray | None = None
+    for k in range(len(members)):
+        outside = np.flatnonzero(fold == k)
+        members[k] = fit(members[k], np.flatnonzero(fold != k), k)
+        with torch.inference_mode():
+            logits = answer(members[k], outside).double().numpy()
+        found = np.empty((len(fold), logits.shape[1])) if found is None else found
+        found[outside] = logits
+    if found is None:
+        raise DataError("There is no network to train")
+    return found
+
+
+def calibrated(
+    module: torch.nn.Module, logits: np.ndarray, classes: np.ndarray
+) -> dict[str, float]:
+    """Set the temperature and the offsets of an ensemble, and return the calibration of its card.
+
+    Parameters
+    ----------
+    module : Module
+        Has buffers `temperature` and `offset`.
+    logits : ndarray, shape (n, class)
+        Raw, each from a member that did not see the object.
+    classes : ndarray of int, shape (n,)
+        True classes.
+    """
+    import torch
+
+    temperature, offset = scores.scaled(logits, classes)
+    buffers = dict(module.named_buffers())
+    buffers["temperature"].copy_(torch.tensor(temperature))
+    buffers["offset"].copy_(torch.from_numpy(offset))
+    p = scores.softmax(logits / temperature + offset)
+    right = p[np.arange(len(classes)), classes]
+    return {
+        "conformal_threshold": scores.conformal_threshold(right, level=scores.LEVEL),
+        "conformal_level": scores.LEVEL,
+        "temperature": temperature,
+    }
+
+
+def save_weights(out: Path, module: torch.nn.Module) -> None:
+    """Write the weights of a module into the folder of its model."""
+    from safetensors.torch import save_file
+
+    module.eval()
+    save_file({k: v.contiguous() for k, v in module.state_dict().items()}, out / WEIGHTS)
+
+
+def judged(
+    out: Path, module: torch.nn.Module, evaluate: Callable[..., Evaluation], folder: Path, seed: int
+) -> None:
+    """Score the model that was just written, and note the result in its facts.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the model.
+    module : Module
+        As it was written there.
+    evaluate : callable
+        Of the model's package.
+    folder : Path
+        Labelled data.
+    seed : int
+        Of the bootstrap.
+    """
+    from jupyter_astroml.models.loading import Model
+
+    card = read_card(out)
+    if card.facts is None:
+        raise ModelError(f"{out} has no facts", remedy="train the model first")
+    model = Model(card, card.facts.digest, module.eval(), folder=out)
+    found = evaluate(folder, model=model, seed=seed)
+    write_facts(out, card.facts.model_copy(update={"evaluation": found.to_json()}))
+
+
+def command(
+    package: str, run: Callable[[Path, Path, int, int, Say], None], arguments: list[str] | None
+) -> int:
+    """Train from the command line.
+
+    Parameters
+    ----------
+    package : str
+        Of the model.
+    run : callable
+        Gets the data, the folder of the model, the seed, the threads, and who is told.
+    arguments : list of str or None
+        Of the command.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {package}.train")
+    parser.add_argument("--data", type=Path, required=True, help="folder of labelled data")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the model")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1, help="threads of torch")
+    given = parser.parse_args(arguments)
+
+    def say(text: str) -> None:
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+    run(given.data, given.out, given.seed, given.threads, say)
+    return 0

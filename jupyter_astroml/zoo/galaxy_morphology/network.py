@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.zoo.ensemble import Ensemble
 from jupyter_astroml.zoo.symmetry import Column
 
 # Level and scatter of a picture's pixels, so that the first filters see numbers around 0 and 1.
@@ -30,7 +31,7 @@ def build(
     field: int = 76,
     size: int = 56,
     dropout: float = 0.1,
-) -> Ensemble:
+) -> Galaxies:
     """Make the network with fresh weights.
 
     Parameters
@@ -51,7 +52,7 @@ def build(
     dropout : float
         Used in training only.
     """
-    return Ensemble(
+    return Galaxies(
         [
             Member(classes=classes, widths=widths, hidden=hidden, dropout=dropout)
             for _ in range(members)
@@ -62,43 +63,29 @@ def build(
     )
 
 
-class Ensemble(nn.Module):
-    """Several networks, with the calibration of their logits.
+class Galaxies(Ensemble):
+    """The networks, which share the middle of a picture.
 
     Attributes
     ----------
-    temperature : Tensor, shape ()
-        Logits are divided by it (Guo et al. 2017, ICML, section 4.2).
-    offset : Tensor, shape (classes,)
-        Added to the logits: the prior of the sky is not that of the training batches.
+    field, size : int
+        As in `build`.
     """
 
-    temperature: Tensor
-    offset: Tensor
-
     def __init__(self, members: Sequence[Member], *, classes: int, field: int, size: int) -> None:
-        super().__init__()
-        self.members = nn.ModuleList(members)
+        super().__init__(members, classes=classes)
         self.field, self.size = field, size
-        self.register_buffer("temperature", torch.ones(()))
-        self.register_buffer("offset", torch.zeros(classes))
 
-    def forward(self, values: Tensor) -> Tensor:
-        """Return calibrated logits.
+    def seen(self, values: Tensor) -> Tensor:
+        """Return the middle of pictures.
 
         Parameters
         ----------
         values : Tensor, shape (n, 3, y, x)
             Picture values 0 to 1, bands i, r, g; the galaxy in the middle; y and x are equal, even
             and not less than `field`, the rest is cut off.
-
-        Returns
-        -------
-        Tensor, shape (member, n, classes)
         """
-        seen = resampled(values, field=self.field, size=self.size)
-        logits = torch.stack([member(seen) for member in self.members])
-        return logits / self.temperature + self.offset
+        return resampled(values, field=self.field, size=self.size)
 
 
 class Member(Column):
@@ -116,7 +103,7 @@ class Member(Column):
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return logits of shape (n, classes) for resampled pictures."""
-        features = self.features((seen - _LEVEL) / _SCALE)
+        features = super().forward((seen - _LEVEL) / _SCALE)
         hidden = functional.relu(self.dense(self.dropout(features)))
         return self.last(self.dropout(hidden))
 

@@ -9,7 +9,6 @@ Pictures are decoded in memory and never written out.
 
 from __future__ import annotations
 
-import csv
 import io
 import zipfile
 from collections.abc import Iterable
@@ -21,6 +20,8 @@ import numpy as np
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import Cutouts
 from jupyter_astroml.models.picture import PICTURE_BANDS
+from jupyter_astroml.zoo.folder import member
+from jupyter_astroml.zoo.folder import rows as folder_rows
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -36,10 +37,6 @@ CLASS_OF = {
     "merger": "merger",
 }
 UNSURE = "dont_know"
-# A picture of 128×128 has some 4 kB; more than this is not what it says it is.
-MAX_PICTURE_BYTES = 1_000_000
-MAX_OBJECTS = 500_000
-MAX_LABELS_BYTES = 200_000_000
 
 
 def read(folder: Path | str, *, ids: Iterable[str] | None = None) -> tuple[Cutouts, Table]:
@@ -99,7 +96,7 @@ def labels(folder: Path | str, *, ids: Iterable[str] | None = None) -> Table:
     from astropy.table import Table
 
     path = Path(folder) / LABELS
-    rows = _rows(path)
+    rows = folder_rows(path, columns=("objid", "class_name", "file"), beside=IMAGES)
     wanted = None if ids is None else set(ids)
     unknown = sorted({r["class_name"] for r in rows} - set(CLASS_OF) - {UNSURE})
     if unknown:
@@ -147,52 +144,12 @@ def pictures(folder: Path | str, table: Table) -> np.ndarray:
     try:
         with zipfile.ZipFile(path) as archive:
             for i, (name, file) in enumerate(zip(table["id"], table["file"], strict=True)):
-                values[i] = _decoded(_bytes(archive, str(file), name=str(name)), name=str(name))
+                values[i] = _decoded(member(archive, str(file), name=str(name)), name=str(name))
     except (OSError, zipfile.BadZipFile) as err:
         raise DataError(
             f"The pictures {path.name} cannot be read", cause=str(err), remedy="fetch them again"
         ) from err
     return values
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        if path.stat().st_size > MAX_LABELS_BYTES:
-            raise DataError(f"{path.name} is too large for a table of labels")
-        with path.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeDecodeError, csv.Error) as err:
-        raise DataError(
-            f"There are no labels in {path.parent.name}",
-            cause=str(err),
-            remedy=f"give a folder with {LABELS} and {IMAGES}",
-        ) from err
-    if not rows or len(rows) > MAX_OBJECTS:
-        raise DataError(f"{path.name} has {len(rows)} rows", remedy=f"give 1 to {MAX_OBJECTS}")
-    for i, row in enumerate(rows):
-        absent = [c for c in ("objid", "class_name", "file") if not row.get(c)]
-        if absent:
-            raise DataError(
-                f"{path.name} has no {absent[0]!r} in line {i + 2}",
-                remedy="give the columns objid, class_name and file",
-            )
-    return rows
-
-
-def _bytes(archive: zipfile.ZipFile, file: str, *, name: str) -> bytes:
-    try:
-        info = archive.getinfo(file)
-    except KeyError as err:
-        raise DataError(f"There is no picture of the object {name}", cause=str(err)) from err
-    # The size that a zip declares may be a lie: read at most one byte more than is allowed.
-    with archive.open(info) as stream:
-        content = stream.read(MAX_PICTURE_BYTES + 1)
-    if len(content) > MAX_PICTURE_BYTES:
-        raise DataError(
-            f"The picture of the object {name} is too large",
-            cause=f"it has more than {MAX_PICTURE_BYTES} bytes",
-        )
-    return content
 
 
 def _decoded(content: bytes, *, name: str) -> np.ndarray:

@@ -51,7 +51,7 @@ from jupyter_astroml.zoo.training import Say
 if TYPE_CHECKING:
     import torch
 
-    from jupyter_astroml.zoo.galaxy_morphology.network import Ensemble, Member
+    from jupyter_astroml.zoo.galaxy_morphology.network import Galaxies, Member
 
 # One object in five is put aside.
 PARTS = 5
@@ -219,7 +219,7 @@ def train(folder: Path, out: Path, *, recipe: Recipe, threads: int, say: Say) ->
 
 
 def learned(
-    module: Ensemble,
+    module: Galaxies,
     starts: Sequence[Any],
     known: Objects,
     *,
@@ -231,7 +231,7 @@ def learned(
 
     Parameters
     ----------
-    module : Ensemble
+    module : Galaxies
         Gets the members.
     starts : sequence of Member
         Where each member starts.
@@ -270,7 +270,7 @@ def learned(
     return logits.numpy().astype(np.float64)
 
 
-def complete(out: Path, module: Ensemble, folder: Path, *, seed: int) -> None:
+def complete(out: Path, module: Galaxies, folder: Path, *, seed: int) -> None:
     """Score the model that was just written on the objects put aside, and note the result."""
     from jupyter_astroml.models.loading import Model
 
@@ -358,14 +358,14 @@ def same_picture(pictures: np.ndarray, aside: np.ndarray) -> np.ndarray:
     return ~aside & (closest > SAME)
 
 
-def network(options: dict[str, Any]) -> Ensemble:
+def network(options: dict[str, Any]) -> Galaxies:
     """Make the network of the card with fresh weights."""
     from jupyter_astroml.zoo.galaxy_morphology.network import build
 
     return build(**options)
 
 
-def warmed_up(module: Ensemble, recipe: Recipe, say: Say) -> Member:
+def warmed_up(module: Galaxies, recipe: Recipe, say: Say) -> Member:
     """Teach one member simulated galaxies."""
     import torch
 
@@ -377,7 +377,7 @@ def warmed_up(module: Ensemble, recipe: Recipe, say: Say) -> Member:
     return fitted(member_of(module), objects, module=module, recipe=plain, say=say)
 
 
-def member_of(module: Ensemble) -> Member:
+def member_of(module: Galaxies) -> Member:
     """Return the first member, where every member starts from."""
     from jupyter_astroml.zoo.galaxy_morphology.network import Member
 
@@ -420,7 +420,7 @@ def fitted(
     start: Member,
     objects: Objects,
     *,
-    module: Ensemble,
+    module: Galaxies,
     recipe: Recipe,
     say: Say,
     targets: torch.Tensor | None = None,
@@ -433,7 +433,7 @@ def fitted(
         Where to start; stays as it is.
     objects : Objects
         What to learn.
-    module : Ensemble
+    module : Galaxies
         Says what members see of a picture.
     recipe : Recipe
         All choices.
@@ -505,7 +505,7 @@ def _with_company(
 
 
 def _seen(
-    pictures: torch.Tensor, *, module: Ensemble, random: torch.Generator | None
+    pictures: torch.Tensor, *, module: Galaxies, random: torch.Generator | None
 ) -> torch.Tensor:
     """Return what a member sees of pictures: varied when a source of draws is given."""
     from jupyter_astroml.zoo.galaxy_morphology.augment import varied
@@ -517,7 +517,7 @@ def _seen(
     return resampled(changed, field=module.field, size=module.size)
 
 
-def answered(module: Ensemble, member: Member, pictures: torch.Tensor) -> torch.Tensor:
+def answered(module: Galaxies, member: Member, pictures: torch.Tensor) -> torch.Tensor:
     """Return the raw logits of one member, shape (n, class)."""
     import torch
 
@@ -526,7 +526,7 @@ def answered(module: Ensemble, member: Member, pictures: torch.Tensor) -> torch.
 
 
 def calibrated(
-    module: Ensemble, logits: np.ndarray, classes: np.ndarray, *, lean: bool = False
+    module: Galaxies, logits: np.ndarray, classes: np.ndarray, *, lean: bool = False
 ) -> dict[str, float]:
     """Set the module's temperature and offsets, and return the calibration of the card.
 
@@ -536,7 +536,7 @@ def calibrated(
 
     Parameters
     ----------
-    module : Ensemble
+    module : Galaxies
         Gets the numbers.
     logits : ndarray, shape (n, class)
         Raw, each from a member that did not see the object.
@@ -547,17 +547,11 @@ def calibrated(
         macro-F1 grows: the most likely class of a rare kind is otherwise hardly ever answered.
     """
     import torch
-    from scipy.optimize import minimize
 
-    def surprise(free: np.ndarray) -> float:
-        offset = np.concatenate([[0.0], free[1:]])
-        return scores.surprise(classes, scores.softmax(logits / np.exp(free[0]) + offset))
-
-    free = minimize(surprise, np.zeros(len(CLASSES)), method="BFGS").x
-    module.temperature.copy_(torch.tensor(float(np.exp(free[0]))))
-    offset = np.array([0.0, *free[1:]])
+    temperature, offset = scores.scaled(logits, classes)
+    module.temperature.copy_(torch.tensor(temperature))
     if lean:
-        offset = offset + leaning(logits / np.exp(free[0]) + offset, classes)
+        offset = offset + leaning(logits / temperature + offset, classes)
     module.offset.copy_(torch.from_numpy(offset))
     right = scores.softmax(_adjusted(module, logits))[np.arange(len(classes)), classes]
     return {
@@ -593,11 +587,11 @@ def leaning(logits: np.ndarray, classes: np.ndarray) -> np.ndarray:
     return found
 
 
-def _adjusted(module: Ensemble, logits: np.ndarray) -> np.ndarray:
+def _adjusted(module: Galaxies, logits: np.ndarray) -> np.ndarray:
     return logits / module.temperature.numpy() + module.offset.numpy()
 
 
-def cross_validated(module: Ensemble, logits: np.ndarray, classes: np.ndarray) -> dict[str, Any]:
+def cross_validated(module: Galaxies, logits: np.ndarray, classes: np.ndarray) -> dict[str, Any]:
     """Return the figures of single members on the objects that each did not see."""
     p = scores.softmax(_adjusted(module, logits))
     return {
@@ -614,7 +608,7 @@ def _line(logits: np.ndarray, classes: np.ndarray) -> str:
 
 def write(
     out: Path,
-    module: Ensemble,
+    module: Galaxies,
     known: Objects,
     *,
     calibration: dict[str, float],

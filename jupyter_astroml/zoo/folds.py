@@ -1,0 +1,72 @@
+"""Cross-validation that outlives training: which network may answer for which object.
+
+A model of few labelled objects learns from all of them, in folds: member k of the ensemble saw
+every fold but the k-th.
+An object of fold k is then judged by member k alone, any other object by all members, and no answer
+that counts comes from a network that knew the object.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+
+from jupyter_astroml.zoo import scores
+
+# An object that no training knew.
+UNSEEN = -1
+
+
+def fold_of(group: str, *, folds: int) -> int:
+    """Return the fold of a group of objects, by the SHA-256 of its name alone."""
+    return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % folds
+
+
+def answers(logits: np.ndarray, fold: np.ndarray) -> np.ndarray:
+    """Return the probabilities of each object by the members that may judge it.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (member, n, class)
+        Of all members, in the order of the folds.
+    fold : ndarray of int, shape (n,)
+        `UNSEEN` for an object that no member saw.
+
+    Returns
+    -------
+    ndarray, shape (n, class)
+    """
+    members = scores.softmax(np.asarray(logits, dtype=np.float64))
+    found = members.mean(axis=0)
+    known = np.flatnonzero(fold != UNSEEN)
+    found[known] = members[fold[known], known]
+    return found
+
+
+def groups_on_sky(ra: np.ndarray, dec: np.ndarray, *, within_arcsec: float) -> np.ndarray:
+    """Join what stands close together on the sky, friends of friends.
+
+    Parameters
+    ----------
+    ra, dec : ndarray, shape (n,), degrees, ICRS
+        Positions.
+    within_arcsec : float
+        Largest distance of two friends.
+
+    Returns
+    -------
+    ndarray of str, shape (n,)
+        Name of the group: the position of its first member to 0.01 degrees.
+    """
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    places = SkyCoord(ra, dec, unit="deg")
+    here, there, _, _ = places.search_around_sky(places, within_arcsec * u.arcsec)
+    links = coo_matrix((np.ones(len(here)), (here, there)), shape=(len(ra), len(ra)))
+    number = connected_components(links, directed=False)[1]
+    first = [int(np.flatnonzero(number == k)[0]) for k in range(number.max() + 1)]
+    return np.array([f"{ra[first[k]]:.2f}{dec[first[k]]:+.2f}" for k in number])

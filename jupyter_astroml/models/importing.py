@@ -14,15 +14,20 @@ import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_astroml.core.errors import MissingExtraError, ModelError
 from jupyter_astroml.models.cards import CARD, WEIGHTS, Facts, digest_of, read_card, write_facts
 from jupyter_astroml.models.files import UNSAFE
+from jupyter_astroml.models.published import recognised
+
+if TYPE_CHECKING:
+    import torch
 
 _MOST_BYTES = 2 << 30
 _MOST_JSON = 4 << 20
@@ -100,12 +105,7 @@ def import_model(
     path, home = Path(path), Path(folder) / name
     found = read_weights(path)
     if not found.layers:
-        raise ModelError(
-            f"{path.name} holds weights, but does not describe their network",
-            cause=f"{len(found.tensors)} arrays, of which the first are "
-            + ", ".join(f"{k} {v.shape}" for k, v in list(found.tensors.items())[:3]),
-            remedy="write a package with the network and a card for it: docs/models.md",
-        )
+        raise _undescribed(path, found)
     card = _card(name, found, path, bands, classes, flux_unit, normalise, dict(about or {}))
     if home.exists():
         raise ModelError(f"There is a model in {home} already", remedy="choose another name")
@@ -113,6 +113,58 @@ def import_model(
     _write(home, card, found.tensors)
     read_card(home)
     return home
+
+
+def read_network(path: Path | str) -> torch.nn.Module:
+    """Return the network of a published file, ready to run on tensors, without making a model.
+
+    Parameters
+    ----------
+    path : Path
+        A file that describes its network (Keras), or whose network is known here: UPSILoN-T (takes
+        16 features of a light curve) and SuperNNova (takes a series of 8 numbers).
+
+    Returns
+    -------
+    torch.nn.Module
+        Gives logits of shape (1, n, k).
+
+    Raises
+    ------
+    ModelError
+        As `read_weights`, and if nothing tells what the network is.
+    """
+    import torch
+
+    from jupyter_astroml.models.catalogue import architecture
+
+    path = Path(path)
+    found = read_weights(path)
+    if not found.layers:
+        raise _undescribed(path, found)
+    build = import_module(f"{architecture('layers')}.network").build
+    module: torch.nn.Module = build(found.layers, binary=found.binary)
+    missing = module.load_state_dict(
+        {name: torch.from_numpy(np.array(array)) for name, array in found.tensors.items()},
+        strict=False,
+    )
+    # Counters of the training are not needed.
+    absent = [n for n in missing.missing_keys if not n.endswith("num_batches_tracked")]
+    if absent or missing.unexpected_keys:
+        raise ModelError(
+            f"{path.name} does not fit its network",
+            cause=f"absent {absent[:3]}, too many {missing.unexpected_keys[:3]}",
+        )
+    return module.eval()
+
+
+def _undescribed(path: Path, found: Imported) -> ModelError:
+    return ModelError(
+        f"{path.name} holds weights, but does not describe their network",
+        cause=f"{len(found.tensors)} arrays, of which the first are "
+        + ", ".join(f"{k} {v.shape}" for k, v in list(found.tensors.items())[:3]),
+        remedy="write a package with the network and a card for it: docs/models.md",
+    )
 
 
 def read_weights(path: Path | str) -> Imported:
@@ -421,7 +473,12 @@ def _torch(path: Path) -> Imported:
             f"read ({str(err).splitlines()[0][:120]})",
             remedy="ask its authors for the weights alone (a state dict, or safetensors)",
         ) from err
-    return Imported([], dict(_arrays(found)))
+    tensors = dict(_arrays(found))
+    known = recognised(tensors)
+    if known is None:
+        return Imported([], tensors)
+    layers, renamed, shape, outputs = known
+    return Imported(layers, renamed, shape, outputs=outputs)
 
 
 def _arrays(found: Any, before: str = "") -> Iterator[tuple[str, np.ndarray]]:
@@ -473,6 +530,8 @@ def _card(
     about: Mapping[str, str],
 ) -> dict[str, Any]:
     count, *size = found.shape
+    if len(size) == 1 and count == 1 and found.binary:
+        return _series_card(name, found, path, bands, classes, about)
     bands = bands or tuple(f"band_{i + 1}" for i in range(count))
     wanted = 2 if found.binary else found.outputs
     classes = classes or tuple(f"class_{i + 1}" for i in range(wanted))
@@ -484,9 +543,61 @@ def _card(
     if len(size) != 2:
         raise ModelError(
             f"The network takes arrays of the shape {found.shape}",
-            cause="only networks for cutouts are imported so far",
-            remedy="read_weights gives its layers and weights",
+            cause="only networks for cutouts, and for windows of a light curve, become models",
+            remedy="read_network gives the network itself",
         )
+    network = {"layers": found.layers, "normalise": normalise, "binary": found.binary}
+    contract = {
+        "kind": "cutouts",
+        "bands": list(bands),
+        "flux_unit": flux_unit,
+        "size": size,
+        "notes": "The pixel scale, and what else the network was trained on: fill in.",
+    }
+    outputs = {"axis": "class", "names": list(classes)}
+    return _filled_in(name, found, path, about) | {
+        "task": "classify",
+        "input": contract,
+        "outputs": outputs,
+        "network": {"architecture": "layers", "options": network},
+    }
+
+
+def _series_card(
+    name: str,
+    found: Imported,
+    path: Path,
+    bands: tuple[str, ...],
+    classes: tuple[str, ...],
+    about: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return the card of a network that looks at windows of a light curve."""
+    if len(bands) > 1 or len(classes) > 1:
+        raise ModelError(
+            "The network takes one band and finds one kind of event",
+            cause=f"{len(bands)} bands and {len(classes)} classes were given",
+        )
+    width = found.shape[1]
+    return _filled_in(name, found, path, about) | {
+        "task": "detect",
+        "input": {
+            "kind": "light_curves",
+            "bands": list(bands or (_FILL_IN,)),
+            "flux_unit": "relative",
+            "size": [width],
+            "notes": "Flux divided by its median. The cadence, and what else the network was "
+            "trained on: fill in.",
+        },
+        "outputs": {"axis": "time", "names": list(classes or ("event",))},
+        "network": {
+            "architecture": "layers",
+            "options": {"layers": found.layers, "windows": width},
+        },
+    }
+
+
+def _filled_in(name: str, found: Imported, path: Path, about: Mapping[str, str]) -> dict[str, Any]:
+    """Return what every imported card says, with what is to be filled in."""
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     source = about.get("source", _FILL_IN)
     return {
@@ -494,21 +605,8 @@ def _card(
         "id": name,
         "version": "1.0",
         "title": about.get("title", f"{name}, imported"),
-        "task": "classify",
         "description": f"Published weights, imported from {path.name} (sha256 {sha256}), of "
         f"{sum(math.prod(a.shape) for a in found.tensors.values())} numbers.",
-        "input": {
-            "kind": "cutouts",
-            "bands": list(bands),
-            "flux_unit": flux_unit,
-            "size": size,
-            "notes": "The pixel scale, and what else the network was trained on: fill in.",
-        },
-        "outputs": {"axis": "class", "names": list(classes)},
-        "network": {
-            "architecture": "layers",
-            "options": {"layers": found.layers, "normalise": normalise, "binary": found.binary},
-        },
         "baseline": "none: this project has not measured the model",
         "datasets": [
             {"name": _FILL_IN, "source": source, "licence": about.get("licence", _FILL_IN)}

@@ -23,6 +23,7 @@ from .fetching import check, fetch, manifest, samples
 from .reporting import evaluate, least_sure, report
 from .running import (
     card_schema,
+    emulator,
     estimate,
     import_model,
     model,
@@ -31,6 +32,7 @@ from .running import (
     open_run,
     pause,
     predict,
+    read_network,
     register,
     replay,
     replay_model,
@@ -50,6 +52,7 @@ __all__ = [
     "cite",
     "cluster",
     "describe",
+    "emulator",
     "engine",
     "engines",
     "estimate",
@@ -71,6 +74,7 @@ __all__ = [
     "pause",
     "predict",
     "read",
+    "read_network",
     "receive",
     "register",
     "replay",

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from jupyter_astroml.compute.estimate import Estimate
     from jupyter_astroml.compute.replay import Comparison
     from jupyter_astroml.compute.run import Progress, Run
+    from jupyter_astroml.models.emulator import Emulator
 
 
 # Objects that are looked at to choose models.
@@ -131,6 +132,34 @@ def import_model(
         normalise=normalise,
         about=about,
     )
+
+
+def read_network(path: Path | str) -> Any:
+    """Return the network of a published file; see `jupyter_astroml.models.importing.read_network`.
+
+    Parameters
+    ----------
+    path : Path
+        Keras file, or the state dict of UPSILoN-T or SuperNNova.
+    """
+    from jupyter_astroml.models.importing import read_network as built
+
+    return built(path)
+
+
+def emulator(path: Path | str, *, wavelength: Path | str, **options: Any) -> Emulator:
+    """Read a spectral emulator, such as the Payne; see `jupyter_astroml.models.emulator.emulator`.
+
+    Parameters
+    ----------
+    path, wavelength : Path
+        Its weights and its wavelengths, NumPy files.
+    **options
+        ``labels`` and ``medium``.
+    """
+    from jupyter_astroml.models.emulator import emulator as built
+
+    return built(path, wavelength=wavelength, **options)
 
 
 def _own_folder(folder: Path | str | None) -> Path | str:

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import jupyter_astroml as aml
 from jupyter_astroml.cli import main
 from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.models.cards import read_card as find_card
 from jupyter_astroml.models.catalogue import find
-from jupyter_astroml.models.importing import import_model, read_weights
+from jupyter_astroml.models.importing import import_model, read_network, read_weights
 from jupyter_astroml.models.loading import load
+from jupyter_astroml.zoo.flares import real as tess
 
 h5py = pytest.importorskip("h5py")
 
@@ -60,11 +63,63 @@ def test_stella_is_read_as_its_layers_say(weights):
     assert sum(array.size for array in found.tensors.values()) == 105_729
 
 
+def test_stella_finds_the_flares_of_the_catalogue_in_the_place_of_flares(
+    weights, sky_data, tmp_path, monkeypatch
+):
+    folder = import_model(
+        weights / "stella_ensemble_s0005_i0350_b0.73.h5",
+        name="stella",
+        folder=tmp_path / "models",
+        bands=("TESS",),
+        classes=("flare",),
+        about={"licence": "MIT", "citation": "Feinstein et al. 2020, AJ 160, 219"},
+    )
+    assert find_card(folder).citations[0].text.startswith("Feinstein")
+    monkeypatch.setenv("ASTROML_MODEL_PATH", str(tmp_path / "models"))
+    curves, flares = tess.read(sky_data / "tess_flares" / "dev")
+    star = curves[:1]
+    flares = flares[flares["id"] == star.ids[0]]
+    run = aml.predict(star, model="stella", engine="here", run=tmp_path / "run", progress=False)
+    found = run.predictions()
+    assert found.columns["fit"][0].startswith("converted")
+    p = found.arrays["probability"][0]
+    near = [np.nanmax(p[np.abs(star.time[0] - t) < 20 / 720]) > 0.5 for t in flares["t_peak"]]
+    assert len(near) > 5
+    assert np.mean(near) >= 0.9
+    assert np.nanmean(p > 0.5) < 0.1
+    events = aml.events(run, min_cadences=3)
+    assert len(events) >= len(flares) / 2
+
+
+def test_published_state_dicts_run_as_networks(weights):
+    import torch
+
+    with torch.inference_mode():
+        upsilon = read_network(weights / "upsilont_state_dict.pt")
+        (classes,) = upsilon(torch.rand(3, 16))
+        # A batch is normalised by the moments of the training: each object answers by itself.
+        alone = upsilon(torch.rand(3, 16)[:1])
+        assert classes.shape == (3, 21)
+        assert alone.shape == (1, 1, 21)
+        series = torch.rand(3, 30, 8)
+        supernova = read_network(weights / "fink_snn_snia_vs_nonia.pt")
+        (found,) = supernova(series)
+        (again,) = supernova(series[1:2])
+    assert found.shape == (3, 2)
+    assert torch.isfinite(found).all()
+    torch.testing.assert_close(found[1], again[0])
+
+
+@pytest.mark.parametrize("name", ["fink_snn_snia_vs_nonia.pt", "upsilont_state_dict.pt"])
+def test_networks_without_a_kind_of_data_here_become_no_model(weights, tmp_path, name):
+    with pytest.raises(ModelError, match="takes arrays of the shape") as caught:
+        import_model(weights / name, name="it", folder=tmp_path)
+    assert "read_network" in caught.value.remedy
+
+
 @pytest.mark.parametrize(
     ("name", "arrays"),
     [
-        ("fink_snn_snia_vs_nonia.pt", 18),
-        ("upsilont_state_dict.pt", 33),
         ("payne_NN_normalized_spectra.npz", 6),
         ("superphot_paper_mlp-0.pt", 8),
         ("naul_asas_full_gru64_emb64.weights.h5", 40),

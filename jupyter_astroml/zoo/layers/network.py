@@ -19,6 +19,8 @@ _ACTIVATIONS: Mapping[str, type[nn.Module]] = {
     "softplus": nn.Softplus,
 }
 
+_WINDOWS_AT_ONCE = 2048
+
 
 class Layers(nn.Module):
     """Run layers in their order.
@@ -31,6 +33,9 @@ class Layers(nn.Module):
         ``l2`` divides each band of each object by the root of the sum of its squares.
     binary : bool
         The last layer has one output, the logit of the second of two classes.
+    windows : int
+        The network takes so many cadences and answers for the one in their middle: it is asked for
+        each cadence of a light curve.
     """
 
     def __init__(
@@ -39,25 +44,29 @@ class Layers(nn.Module):
         *,
         normalise: str = "none",
         binary: bool = False,
+        windows: int = 0,
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential(*[_layer(dict(layer)) for layer in layers])
         self.normalise = normalise
         self.binary = binary
+        self.windows = windows
 
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         """Return logits.
 
         Parameters
         ----------
-        values : Tensor, shape (n, band, y, x) or (n, band, t)
+        values : Tensor, shape (n, band, y, x), (n, band, t), or (n, t) for `windows`
             In the input contract.
 
         Returns
         -------
         Tensor, shape (1, n, k)
-            One member; k is 2 for a binary network.
+            One member; k is 2 for a binary network, and t for `windows`.
         """
+        if self.windows:
+            return torch.stack([self._along(series) for series in values])[None]
         if self.normalise == "l2":
             axes = tuple(range(2, values.ndim))
             norm = torch.linalg.vector_norm(values, dim=axes, keepdim=True)
@@ -67,14 +76,26 @@ class Layers(nn.Module):
             found = torch.cat([torch.zeros_like(found), found], dim=1)
         return found[None]
 
+    def _along(self, series: torch.Tensor) -> torch.Tensor:
+        """Answer for each cadence of one light curve, whose ends are repeated."""
+        before = self.windows // 2
+        after = self.windows - before - 1
+        padded = functional.pad(series[None, None], (before, after), mode="replicate")[0, 0]
+        pieces = padded.unfold(0, self.windows, 1)[:, None].split(_WINDOWS_AT_ONCE)
+        return torch.cat([self.layers(piece)[:, 0] for piece in pieces])
+
 
 def build(
-    layers: Sequence[Mapping[str, Any]], *, normalise: str = "none", binary: bool = False
+    layers: Sequence[Mapping[str, Any]],
+    *,
+    normalise: str = "none",
+    binary: bool = False,
+    windows: int = 0,
 ) -> Layers:
     """Make the module of a card."""
     if normalise not in ("none", "l2"):
         raise TypeError(f"normalise={normalise!r}: use 'none' or 'l2'")
-    return Layers(layers, normalise=normalise, binary=binary)
+    return Layers(layers, normalise=normalise, binary=binary, windows=windows)
 
 
 class _Conv(nn.Module):
@@ -116,6 +137,22 @@ class _Flatten(nn.Module):
         return values.movedim(1, -1).flatten(1)
 
 
+class _Lstm(nn.Module):
+    """A bidirectional LSTM over (n, t, feature) that gives the state at every time."""
+
+    def __init__(self, *, inputs: int, hidden: int, depth: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(inputs, hidden, depth, batch_first=True, bidirectional=True)
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return self.lstm(values)[0]
+
+
+class _MeanTime(nn.Module):
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        return values.mean(dim=1)
+
+
 class _GlobalMean(nn.Module):
     def forward(self, values: torch.Tensor) -> torch.Tensor:
         return values.flatten(2).mean(dim=2)
@@ -126,11 +163,14 @@ def _layer(about: dict[str, Any]) -> nn.Module:
 
     ``conv`` (dims, inputs, outputs, kernel, stride, same, separable, multiplier), ``dense``
     (inputs, outputs), ``norm`` (size, dims, epsilon), ``max`` and ``mean`` (dims, kernel, stride),
-    ``flatten``, ``global_mean``, ``activation`` (name).
+    ``lstm`` (inputs, hidden, depth), ``flatten``, ``global_mean``, ``mean_time``, ``activation``
+    (name).
     """
     kind = about.pop("kind")
     if kind == "conv":
         return _Conv(**about)
+    if kind == "lstm":
+        return _Lstm(**about)
     if kind == "dense":
         return nn.Linear(about["inputs"], about["outputs"])
     if kind == "norm":
@@ -147,7 +187,7 @@ def _layer(about: dict[str, Any]) -> nn.Module:
         return pools[kind, about["dims"]](*sizes)
     if kind == "activation" and about["name"] in _ACTIVATIONS:
         return _ACTIVATIONS[about["name"]]()
-    plain = {"flatten": _Flatten, "global_mean": _GlobalMean}
+    plain = {"flatten": _Flatten, "global_mean": _GlobalMean, "mean_time": _MeanTime}
     if kind not in plain:
         raise TypeError(f"there is no layer {kind!r} {about}")
     return plain[kind]()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
@@ -68,6 +70,17 @@ class Plan:
             return self.address
         return f"{self.kind}, section {self.section}" if self.section else self.kind
 
+    def ready(self) -> None:
+        """Import what `start` needs: a run starts its cluster in a thread, which is too late.
+
+        Raises
+        ------
+        SettingsError
+            If it is not installed, or this is not the main thread.
+        """
+        if self.kind in QUEUES and not self.address:
+            _queue_class(self.kind)
+
     def start(self) -> Any:
         """Start a cluster that is not of this machine's own, and ask for its workers.
 
@@ -112,11 +125,7 @@ class Plan:
                 f"A {self.kind} cluster is started by its engine",
                 remedy="use aml.engine('dask', workers=…)",
             )
-        module, name = QUEUES[self.kind]
-        try:
-            made = getattr(import_module(module), name)
-        except ImportError as err:
-            raise _not_installed("dask-jobqueue") from err
+        made = _queue_class(self.kind)
         section = self.section or (LOCAL if self.kind == "shell" else self.kind)
         asked: dict[str, Any] = {"config_name": section, "processes": 1}
         # Whoever reaches a scheduler's port can run code as its owner.
@@ -266,6 +275,32 @@ def _fits(kind: Any, value: Any) -> bool:
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool) and value >= 0
     return isinstance(value, str if kind is str else Mapping)
+
+
+def _queue_class(kind: str) -> Any:
+    module, name = QUEUES[kind]
+    try:
+        with _ctrl_c_kept():
+            return getattr(import_module(module), name)
+    except ImportError as err:
+        raise _not_installed("dask-jobqueue") from err
+
+
+@contextmanager
+def _ctrl_c_kept() -> Iterator[None]:
+    """Undo what dask-jobqueue 0.9 does when it is imported: Ctrl-C would end the process."""
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        yield
+    except ValueError as err:
+        raise SettingsError(
+            "dask-jobqueue can be loaded in the main thread only",
+            cause=str(err),
+            remedy="import dask_jobqueue there first",
+        ) from err
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

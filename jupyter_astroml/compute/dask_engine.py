@@ -101,6 +101,7 @@ class Dask:
         self._perform = perform
         self._prepare = prepare
         self._plan = cluster if isinstance(cluster, Plan) else Plan(workers=workers)
+        self._plan.ready()
         self._given = None if isinstance(cluster, Plan) else cluster
         self._window = max(1, window)
         self._dashboard = dashboard

@@ -111,6 +111,9 @@ needs_jobqueue = pytest.mark.skipif(
     find_spec("dask_jobqueue") is None, reason="no dask-jobqueue here: pip install dask-jobqueue"
 )
 QUEUE = """
+import signal
+import threading
+
 import compute_performs as performs
 import jupyter_astroml as aml
 from jupyter_astroml.compute.clusters import planned
@@ -118,6 +121,7 @@ from jupyter_astroml.compute.dask_engine import Dask
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Block, Job
 
+engine = Dask(performs.answers, cluster=planned("shell", workers=2))
 try:
     aml.cluster("slurm", workers=1, threads=1, memory="1 GiB", no_such_thing=1)
 except RunError as err:
@@ -125,8 +129,13 @@ except RunError as err:
     print(err.what)
 objects = performs.references(8)
 blocks = iter([Block(i, objects[2 * i : 2 * i + 2]) for i in range(4)])
-with Dask(performs.answers, cluster=planned("shell", workers=2)) as engine:
-    print(*engine.start())
+with engine:
+    # dask-jobqueue would take it away.
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    # A run starts its cluster in a thread of its own.
+    thread = threading.Thread(target=lambda: print(*engine.start()))
+    thread.start()
+    thread.join()
     found = {block.index: len(p) for block, p in engine.run(Job("predict", "m", "d", {}), blocks)}
     (address,) = {engine._client.scheduler.address.split(":")[0]}
 print(sorted(found.items()), address)

@@ -85,6 +85,9 @@ class OwnCluster:
         self.workers = workers or CPU_COUNT
         names = (*ENVIRONMENT, *_THREADS, "PYTHONHASHSEED", "__DASK_PARENT_PID")
         self._before = {name: os.environ.get(name) for name in names}
+        # A cluster that was made before left Dask's own values here, and they would beat ours.
+        for name in ENVIRONMENT:
+            os.environ.pop(name, None)
         # Deaths are counted and blamed by us.
         blame = {"distributed.scheduler.allowed-failures": 0}
         try:

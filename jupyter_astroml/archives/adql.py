@@ -100,11 +100,21 @@ def check(
         trees = parse(query, dialect=_dialect())
         if len(trees) != 1 or not isinstance(trees[0], exp.Query):
             return [Problem("A query is a single SELECT")]
-        return list(_unknown(trees[0], columns=columns, tables=tables))
+        return [*_limits(query), *_unknown(trees[0], columns=columns, tables=tables)]
     except SqlglotError as err:
         return [_unclear(err, query)]
     except RecursionError:
         return [Problem("The query is nested too deeply")]
+
+
+def _limits(query: str) -> Iterator[Problem]:
+    """Find LIMIT, which most dialects of SQL have and ADQL has not (ADQL 2.1, section 2.1.1)."""
+    from sqlglot.tokens import TokenType
+
+    for token in _dialect()().tokenize(query):
+        if token.token_type is TokenType.LIMIT:
+            column = token.col - len(token.text) + 1
+            yield Problem("ADQL has no LIMIT: write SELECT TOP 5 instead", token.line, column)
 
 
 def _unknown(

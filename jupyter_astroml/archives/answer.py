@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from jupyter_astroml.archives import parquet, votables
+from jupyter_astroml.archives.http import reason
 from jupyter_astroml.archives.rowhash import row_hash
 from jupyter_astroml.archives.tablefile import TableFile, Writer
 from jupyter_astroml.core.errors import ArchiveError, QueryError
@@ -221,10 +222,11 @@ def rows_told(progress: Callable[[str], None] | None) -> Callable[[int], None] |
 
 
 def refused(
-    name: str, err: Exception, *, remedy: str = "compare the names with archive.schema()"
+    name: str, err: Exception, *, remedy: str = "compare names and types with archive.schema()"
 ) -> QueryError:
-    """Say an archive's refusal in our words and its own."""
-    return QueryError(f"{name} refused the query", cause=str(err), remedy=remedy)
+    """Say an archive's refusal in our words and its own; one of ours knows a remedy, too."""
+    cause, _, own = str(err).partition(". To do: ")
+    return QueryError(f"{name} refused the query", cause=cause, remedy=own or remedy)
 
 
 @contextmanager
@@ -239,6 +241,6 @@ def translated(name: str) -> Iterator[None]:
     except (DALServiceError, DALFormatError, OSError) as err:
         raise ArchiveError(
             f"{name} did not answer the query",
-            cause=str(err),
+            cause=reason(err),
             remedy="check the network and the address, then ask again",
         ) from err

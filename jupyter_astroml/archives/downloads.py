@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 
 from jupyter_astroml.archives.get import Answer, get
 from jupyter_astroml.archives.hosts import UnreachableError
-from jupyter_astroml.archives.http import BUSY, TRIES, Session, pause
+from jupyter_astroml.archives.http import BUSY, TRIES, Session, pause, reason
 from jupyter_astroml.archives.kept import LARGE, Known, Part, validators
 from jupyter_astroml.archives.login import Login
 from jupyter_astroml.core.errors import ArchiveError
@@ -109,7 +109,7 @@ def download(session: Session, url: str, *, tried: Callable[[int], None] | None 
             if last:
                 raise UnreachableError(
                     "The archive could not be reached",
-                    cause=str(err),
+                    cause=reason(err),
                     remedy="try again later: what was done is kept",
                 ) from err
             # Perhaps it was the question whether the file has changed that got no answer.

@@ -2,6 +2,7 @@ import pytest
 
 from jupyter_astroml.archives.adql import check
 from jupyter_astroml.archives.archive import archive
+from jupyter_astroml.core.errors import ArchiveError, QueryError
 
 TABLES = {
     "demo.galaxies": ("id", "ra", "dec", "mag_r"),
@@ -60,6 +61,25 @@ def test_a_mistake_is_told_with_its_place_and_what_was_meant(query, what, place,
     assert (found[0].line, found[0].column) == place
     assert nearest is None or nearest in found[0].nearest
     assert nearest is None or f"did you mean {nearest}" in str(found[0])
+
+
+def test_a_limit_is_told_to_be_a_top():
+    (found,) = problems("SELECT id\nFROM demo.galaxies LIMIT 5")
+    assert "write SELECT TOP 5 instead" in found.what
+    assert (found.line, found.column) == (2, 20)
+    assert problems('SELECT "limit" FROM nowhere')[0].what == "There is no table nowhere"
+
+
+def test_a_closed_port_is_told_in_plain_words():
+    with pytest.raises(ArchiveError) as err:
+        archive("http://127.0.0.1:9/tap").query("SELECT TOP 1 * FROM x")
+    assert err.value.cause == "connection refused"
+
+
+def test_there_is_one_thing_to_do(demo_archive):
+    with archive(demo_archive.tap) as sky, pytest.raises(QueryError) as err:
+        sky.query("SELECT id FROM galaxies LIMIT 5")
+    assert str(err.value).count("To do") == 1
 
 
 @pytest.mark.parametrize(

@@ -26,6 +26,7 @@ _PUBLIC = {
     "explain": "session",
     "fetch": "session",
     "find": "session",
+    "finetune": "session",
     "locate": "session",
     "login": "session",
     "logout": "session",

@@ -166,6 +166,27 @@ class Facts(_Strict):
         return found
 
 
+class Lineage(_Strict):
+    """What a model was fine-tuned from.
+
+    Attributes
+    ----------
+    parent, digest : str
+        Id of the older model, and digest of its weights.
+    n : int
+        Number of labelled objects.
+    blocks : int
+        Layers before the head that learned too.
+    seed : int
+    """
+
+    parent: str
+    digest: str = Field(pattern=r"^sha256:[0-9a-f]{64}$")
+    n: int
+    blocks: int = 0
+    seed: int = 0
+
+
 class Tolerance(_Strict):
     """How far a replayed output may be from the stored one."""
 
@@ -192,6 +213,7 @@ class Card(_Strict):
     licence: str
     citations: tuple[Citation, ...]
     tolerance: Tolerance = Tolerance()
+    lineage: Lineage | None = None
     facts: Facts | None = None
 
     @property
@@ -225,6 +247,9 @@ class Card(_Strict):
             f"size {' × '.join(map(str, self.input.size))}",
             "Measured": f"{self.key_metric}. {self.summary}".removesuffix(". "),
             "Baseline": self.baseline,
+            "Fine-tuned from": f"{self.lineage.parent} with {self.lineage.n} labels"
+            if self.lineage
+            else "",
             "Limits": " · ".join(self.limits),
             "Licence": self.licence,
             "Please cite": "; ".join(c.text for c in self.citations),
@@ -233,6 +258,7 @@ class Card(_Strict):
             f"<tr><th style='text-align:left;vertical-align:top'>{html.escape(k)}</th>"
             f"<td style='text-align:left'>{html.escape(v)}</td></tr>"
             for k, v in rows.items()
+            if v
         )
         return (
             f"<h4>{html.escape(self.title)} <code>{html.escape(self.id)}</code></h4>"
@@ -302,6 +328,15 @@ def schema() -> dict[str, Any]:
     found["properties"].pop("facts", None)
     head = {"$schema": "https://json-schema.org/draft/2020-12/schema", "$comment": "card format 1"}
     return head | found
+
+
+def write_card(path: Path, card: Card) -> None:
+    """Write a card that a program made, for a person to go on with; without its facts."""
+    import yaml
+
+    plain = card.model_dump(mode="json", exclude={"facts"}, exclude_none=True)
+    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+    path.write_text(text, encoding="utf-8")
 
 
 def write_facts(folder: Path, facts: Facts) -> Path:

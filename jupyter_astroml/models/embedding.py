@@ -7,7 +7,7 @@ object, in which neighbours look alike to the network.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -57,7 +57,7 @@ def _size(layer: torch.nn.Module) -> int:
 
 
 @contextmanager
-def overheard(layers: dict[str, torch.nn.Module]) -> Iterator[dict[str, torch.Tensor]]:
+def overheard(layers: Mapping[str, torch.nn.Module]) -> Iterator[dict[str, torch.Tensor]]:
     """Collect what layers are given while the network runs."""
     found: dict[str, torch.Tensor] = {}
 

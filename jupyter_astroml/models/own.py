@@ -19,6 +19,7 @@ from jupyter_astroml.models.cards import (
     Facts,
     digest_of,
     read_card,
+    write_card,
     write_facts,
 )
 
@@ -81,7 +82,7 @@ def register(
     # Old facts beside new weights would be a lie for as long as this takes.
     (home / FACTS).unlink(missing_ok=True)
     (home / WEIGHTS).write_bytes(save(state))
-    _write_card(home, checked)
+    write_card(home / CARD, checked)
     write_facts(home, Facts(digest=digest_of(home / WEIGHTS), calibration=dict(calibration or {})))
     _MODULES[checked.network.architecture] = copy.deepcopy(whole).cpu()
     (home / REPLAY).unlink(missing_ok=True)
@@ -135,14 +136,6 @@ def _checked(card: Mapping[str, Any] | Path | str) -> Card:
             cause=f"'{where}': {first['msg']}",
             remedy="compare it with docs/models.md",
         ) from err
-
-
-def _write_card(home: Path, card: Card) -> None:
-    import yaml
-
-    plain = card.model_dump(mode="json", exclude={"facts"})
-    text = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
-    (home / CARD).write_text(text, encoding="utf-8")
 
 
 def _members(module: torch.nn.Module) -> torch.nn.Module:

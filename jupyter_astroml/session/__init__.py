@@ -41,6 +41,7 @@ from .running import (
     stop,
     watch,
 )
+from .tuning import finetune
 
 __all__ = [
     "ENGINES",
@@ -61,6 +62,7 @@ __all__ = [
     "explain",
     "fetch",
     "find",
+    "finetune",
     "import_model",
     "least_sure",
     "locate",

@@ -125,7 +125,7 @@ def import_model(
     return made(
         path,
         name=name,
-        folder=_own_folder(folder),
+        folder=own_folder(folder),
         bands=tuple(bands),
         classes=tuple(classes),
         flux_unit=flux_unit,
@@ -162,7 +162,8 @@ def emulator(path: Path | str, *, wavelength: Path | str, **options: Any) -> Emu
     return built(path, wavelength=wavelength, **options)
 
 
-def _own_folder(folder: Path | str | None) -> Path | str:
+def own_folder(folder: Path | str | None) -> Path | str:
+    """Return the folder for models of a user's own: the one given, or that of the settings."""
     where = folder or next(iter(settings().model_path), None)
     if where is None:
         raise SettingsError(
@@ -203,7 +204,7 @@ def register(
     """
     from jupyter_astroml.models.own import register as keep
 
-    where = _own_folder(folder)
+    where = own_folder(folder)
     if Path(where) not in settings().model_path:
         raise SettingsError(
             f"Models in {where} are not found", remedy=f"set ASTROML_MODEL_PATH={where}"

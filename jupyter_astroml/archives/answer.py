@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from jupyter_astroml.archives import parquet, votables
-from jupyter_astroml.archives.http import reason
 from jupyter_astroml.archives.rowhash import row_hash
 from jupyter_astroml.archives.tablefile import TableFile, Writer
-from jupyter_astroml.core.errors import ArchiveError, QueryError
+from jupyter_astroml.core.errors import ArchiveError, QueryError, reason
 
 if TYPE_CHECKING:
     from astropy.table import Table

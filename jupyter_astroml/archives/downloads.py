@@ -18,10 +18,10 @@ from urllib3.exceptions import HTTPError
 
 from jupyter_astroml.archives.get import Answer, get
 from jupyter_astroml.archives.hosts import UnreachableError
-from jupyter_astroml.archives.http import BUSY, TRIES, Session, pause, reason
+from jupyter_astroml.archives.http import BUSY, TRIES, Session, pause
 from jupyter_astroml.archives.kept import LARGE, Known, Part, validators
 from jupyter_astroml.archives.login import Login
-from jupyter_astroml.core.errors import ArchiveError
+from jupyter_astroml.core.errors import ArchiveError, reason
 
 _PIECE = 1 << 16
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")

@@ -227,19 +227,6 @@ class Bounds(HTTPAdapter):
         return raw, Body(raw, end=end, limit=self.limit)
 
 
-def reason(err: BaseException) -> str:
-    """Return why nothing was answered, in the system's words where it has some.
-
-    What requests and urllib3 say of it names their own objects, and tries that nobody asked for.
-    """
-    found: BaseException | None = err
-    while found is not None:
-        if isinstance(found, OSError) and found.strerror:
-            return found.strerror.lower()
-        found = found.__cause__ or found.__context__
-    return str(err)
-
-
 def _is_here(url: str | None) -> bool:
     """Tell whether an address is on this machine.
 

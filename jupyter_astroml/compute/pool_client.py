@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import numpy as np
 import urllib3
 
-from jupyter_astroml.core.errors import AstroMLError, RunError
+from jupyter_astroml.core.errors import AstroMLError, RunError, reason
 from jupyter_astroml.core.jobs import Answer
 from jupyter_astroml.core.settings import settings
 
@@ -224,7 +224,7 @@ class PoolClient:
                 if time.monotonic() - begin > patience:
                     raise RunError(
                         f"The pool at {self.url} does not answer",
-                        cause=str(err),
+                        cause=reason(err),
                         remedy="what arrived is kept: resume the run later, or elsewhere",
                     ) from err
                 reply = None
@@ -286,11 +286,13 @@ def _json(reply: urllib3.BaseHTTPResponse) -> dict[str, Any]:
 
 def _error(reply: urllib3.BaseHTTPResponse, url: str) -> AstroMLError:
     told = _told(reply)
-    return RunError(
-        str(told.get("what") or f"The pool at {url} answered {reply.status}"),
-        cause=str(told.get("cause") or ""),
-        remedy=str(told.get("remedy") or "check the address of the pool (setting 'pool')"),
-    )
+    if not told.get("what"):
+        return RunError(
+            f"The pool at {url} answered {reply.status}",
+            remedy="check the address of the pool (setting 'pool')",
+        )
+    cause, remedy = (str(told.get(name) or "") for name in ("cause", "remedy"))
+    return RunError(str(told["what"]), cause=cause, remedy=remedy)
 
 
 def _answer(reply: urllib3.BaseHTTPResponse) -> Answer:

@@ -48,6 +48,26 @@ class AstroMLError(Exception):
         }
 
 
+def as_cause(err: BaseException) -> str:
+    """Return an error as the cause of another one, which has a remedy of its own."""
+    if isinstance(err, AstroMLError):
+        return f"{err.what}: {err.cause}" if err.cause else err.what
+    return f"{type(err).__name__}: {err}"
+
+
+def reason(err: BaseException) -> str:
+    """Return why nothing was answered, in the system's words where it has some.
+
+    What requests and urllib3 say of it names their own objects, and tries that nobody asked for.
+    """
+    found: BaseException | None = err
+    while found is not None:
+        if isinstance(found, OSError) and found.strerror:
+            return found.strerror.lower()
+        found = found.__cause__ or found.__context__
+    return str(err)
+
+
 def _rebuild(kind: type[AstroMLError], what: str, cause: str, remedy: str) -> AstroMLError:
     return kind(what, cause=cause, remedy=remedy)
 

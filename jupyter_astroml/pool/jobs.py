@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from jupyter_astroml.core.errors import as_cause
 from jupyter_astroml.core.jobs import Answer
 from jupyter_astroml.pool.audit import Audit
 from jupyter_astroml.pool.auth import User
@@ -431,7 +432,7 @@ class Jobs:
         try:
             request = self._dispatcher.submit(job.user, kind, self._journal.values(chunk))
         except (PoolError, OSError, ValueError) as err:
-            self._journal.fail(chunk, str(err))
+            self._journal.fail(chunk, as_cause(err))
             return
         key = (job.id, chunk.number)
         self._requests[key] = request
@@ -461,8 +462,8 @@ class Jobs:
             else:
                 self._note(request.user, request.kind, answer, job=chunk.job)
                 return
-        self._journal.fail(chunk, str(err))
-        self._audit.note(request.user, "failed", job=chunk.job, why=str(err))
+        self._journal.fail(chunk, as_cause(err))
+        self._audit.note(request.user, "failed", job=chunk.job, why=as_cause(err))
 
     def _finished(self, user: str, job: str) -> None:
         """Count one chunk in work less."""

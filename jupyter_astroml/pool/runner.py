@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jupyter_astroml.compute.allocator import fit_allocator
-from jupyter_astroml.core.errors import AstroMLError
+from jupyter_astroml.core.errors import AstroMLError, as_cause
 from jupyter_astroml.pool.work import Spooled
 
 # Kinds of work that ran; users may send light curves of any length.
@@ -180,7 +180,7 @@ def _told(err: BaseException) -> Computed:
 
 
 def _unusable(err: Exception) -> Computed:
-    return Computed("refused", text=f"{type(err).__name__}: {err}"[:300])
+    return Computed("refused", text=as_cause(err)[:300])
 
 
 def _end_if_spoilt(err: BaseException) -> None:

@@ -202,12 +202,26 @@ _KEPT: Kept[Model] = Kept(lambda model: model.bytes)
 
 
 def _load(folder: Path, digest: str) -> Model:
-    path = folder / WEIGHTS
-    content = verified(path, digest)
+    return from_folder(folder, digest)
+
+
+def from_folder(folder: Path, digest: str = "") -> Model:
+    """Load the model of a folder, whether the catalogue knows it or not.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the card and the weights.
+    digest : str
+        Of the weights; by default that of the facts.
+    """
     card = read_card(folder)
+    promised = digest or (card.facts.digest if card.facts else "")
+    path = folder / WEIGHTS
+    content = verified(path, promised)
     module = build(card)
     _fill(module, content, path=path)
-    return Model(card=card, digest=digest, module=module.eval(), folder=folder)
+    return Model(card=card, digest=promised, module=module.eval(), folder=folder)
 
 
 def build(card: Card) -> torch.nn.Module:
@@ -268,6 +282,21 @@ class Replay:
     n: int
     largest: float
     passed: bool
+
+
+def store_replay(model: Model, values: np.ndarray) -> None:
+    """Write inputs and what the network makes of them beside its weights, for `replay`.
+
+    Parameters
+    ----------
+    model : Model
+        In a folder of its own.
+    values : ndarray of float32, shape (n, ...)
+        In the input contract.
+    """
+    if model.folder is None:
+        raise ModelError(f"The model {model.card.id} has no folder to write to")
+    np.savez_compressed(model.folder / REPLAY, values=values, logits=model.logits(values))
 
 
 def replay(name: str) -> Replay:

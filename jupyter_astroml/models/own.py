@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import (
     CARD,
@@ -156,12 +154,11 @@ def _members(module: torch.nn.Module) -> torch.nn.Module:
 
 
 def _store_replay(home: Path, samples: Any) -> None:
-    from jupyter_astroml.models.loading import Model
+    from jupyter_astroml.models.loading import Model, store_replay
 
     card = read_card(home)
     assert card.facts is not None  # noqa: S101 - for the type checker
     module = module_of(card.network.architecture)
     assert module is not None  # noqa: S101 - for the type checker
     model = Model(card=card, digest=card.facts.digest, module=module.eval(), folder=home)
-    values = model.prepare(samples[:4]).samples.values
-    np.savez_compressed(home / REPLAY, values=values, logits=model.logits(values))
+    store_replay(model, model.prepare(samples[:4]).samples.values)

@@ -18,7 +18,6 @@ import numpy as np
 from jupyter_astroml.core.errors import DataError, ModelError, RunError
 from jupyter_astroml.models.cards import (
     CARD,
-    REPLAY,
     WEIGHTS,
     Card,
     Dataset,
@@ -180,6 +179,7 @@ def write(tuned: Tuned, model: Model, samples: Any, *, folder: Path | str) -> Pa
     from safetensors.torch import save
 
     from jupyter_astroml.models.loading import Model as Loaded
+    from jupyter_astroml.models.loading import store_replay
 
     home = Path(folder) / tuned.card.id
     if home.exists():
@@ -195,8 +195,7 @@ def write(tuned: Tuned, model: Model, samples: Any, *, folder: Path | str) -> Pa
     write_card(home / CARD, tuned.card)
     write_facts(home, Facts(digest=digest, calibration=tuned.calibration, training=tuned.training))
     new = Loaded(card=tuned.card, digest=digest, module=tuned.module.eval(), folder=home)
-    values = new.prepare(samples[:4]).samples.values
-    np.savez_compressed(home / REPLAY, values=values, logits=new.logits(values))
+    store_replay(new, new.prepare(samples[:4]).samples.values)
     return home
 
 

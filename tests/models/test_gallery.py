@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,20 @@ def test_models_are_found_by_task_by_kind_and_by_the_data_at_hand():
     ten_minutes = aml.LightCurves(ids=["a"], time=curves.time * 5, values=curves.values)
     assert aml.models(fits=ten_minutes) == []
     assert "No model suits" in aml.models(fits=ten_minutes)._repr_html_()
+
+
+def test_every_model_is_replayed_though_one_has_nothing_to_replay(tmp_path, monkeypatch):
+    shutil.copytree(aml.model("flares").folder, tmp_path / "bare")
+    card = tmp_path / "bare" / "card.yaml"
+    card.write_text(card.read_text().replace("id: flares", "id: bare"))
+    (tmp_path / "bare" / "replay.npz").unlink()
+    monkeypatch.setenv("ASTROML_MODEL_PATH", str(tmp_path))
+    told = CliRunner().invoke(main, ["models", "test", "--all", "--json"])
+    found = {each["model"]: each for each in json.loads(told.stdout)}
+    assert told.exit_code == 1
+    assert "no usable replay.npz" in found.pop("bare")["why"]
+    assert len(found) >= 2
+    assert all(each["passed"] for each in found.values())
 
 
 def test_the_schema_knows_a_good_card_from_a_bad_one():

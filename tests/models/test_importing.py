@@ -15,6 +15,7 @@ from jupyter_astroml.models.cards import read_card as find_card
 from jupyter_astroml.models.catalogue import find
 from jupyter_astroml.models.importing import import_model, read_network, read_weights
 from jupyter_astroml.models.loading import load
+from jupyter_astroml.session import replay_model
 from jupyter_astroml.zoo.flares import real as tess
 
 h5py = pytest.importorskip("h5py")
@@ -82,6 +83,7 @@ def test_stella_finds_the_flares_of_the_catalogue_in_the_place_of_flares(
     run = aml.predict(star, model="stella", engine="here", run=tmp_path / "run", progress=False)
     found = run.predictions()
     assert found.columns["fit"][0].startswith("converted")
+    assert replay_model("stella").passed
     p = found.arrays["probability"][0]
     near = [np.nanmax(p[np.abs(star.time[0] - t) < 20 / 720]) > 0.5 for t in flares["t_peak"]]
     assert len(near) > 5

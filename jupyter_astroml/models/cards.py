@@ -279,10 +279,10 @@ def read_card(folder: Path) -> Card:
     ModelError
         If the card is absent, too large, no YAML, or not valid; names the first bad field.
     """
-    return _read(folder, _version(folder / CARD), _version(folder / FACTS))
+    return _read(folder, version(folder / CARD), version(folder / FACTS))
 
 
-def _version(path: Path) -> tuple[int, int] | None:
+def version(path: Path) -> tuple[int, int] | None:
     """Return what changes when a file does; None where there is none."""
     try:
         found = path.stat()

@@ -13,7 +13,7 @@ import numpy as np
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.core.records import OK, Predictions
 from jupyter_astroml.models.answers import answer
-from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Card, read_card
+from jupyter_astroml.models.cards import CARD, FACTS, REPLAY, WEIGHTS, Card, read_card, version
 from jupyter_astroml.models.catalogue import architecture, find
 from jupyter_astroml.models.contract import Fit, Prepared, prepare
 from jupyter_astroml.models.files import verified
@@ -191,10 +191,9 @@ def load(name: str, digest: str | None = None, *, room: int = ROOM) -> Model:
         If there is no such model, or its weights are absent, changed, or do not fit the network.
     """
     entry = find(name, digest)
-    # Whatever is wrong with a file that is not there, reading it says.
-    changed = entry.weights.stat().st_mtime_ns if entry.weights.exists() else 0
-    # The time of change is part of the key, so that retrained weights are seen without a restart.
-    key = entry.folder, entry.digest, changed
+    # Retrained weights and a mended card are seen without a restart.
+    files = (entry.weights, entry.folder / CARD, entry.folder / FACTS)
+    key = entry.folder, entry.digest, *map(version, files)
     return _KEPT.get(key, lambda: _load(entry.folder, entry.digest), room=room)
 
 

@@ -43,9 +43,10 @@ types: install
 front-test: install
 	cd labextension && jlpm install --immutable && jlpm lint:check && jlpm test
 
+# Two files of tests at a time: half of what they do is to wait for servers.
 # Playwright keeps an event loop running, which tests of asyncio after it cannot bear: browsers last.
 unit: install
-	$(BIN)/pytest tests --ignore tests/ui --ignore tests/hub --ignore tests/pool/test_pool_page.py
+	$(BIN)/pytest tests -n 2 --dist loadfile --ignore tests/ui --ignore tests/hub --ignore tests/pool/test_pool_page.py
 
 hub: install
 	$(BIN)/pytest tests/pool/test_pool_page.py

@@ -50,8 +50,11 @@ class InputContract(_Strict):
         Record that the model takes.
     bands : tuple of str
         In the order of the band axis; for light curves the one filter.
+    fewest_bands : int, optional
+        So many of the bands suffice, the others become planes of zeros; all are needed when absent.
     flux_unit : str
-        Unit of the values that the network sees: ``picture``, ``relative`` or an astropy unit.
+        Unit of the values that the network sees: ``picture``, ``relative``, an astropy unit, or
+        ``any`` for a network that divides the unit out.
     size : tuple of int
         Pixels (y, x), or the smallest number of cadences.
     pixel_scale, cadence : Range, optional
@@ -65,6 +68,7 @@ class InputContract(_Strict):
 
     kind: Literal["cutouts", "light_curves"]
     bands: tuple[str, ...]
+    fewest_bands: int | None = Field(default=None, ge=1)
     flux_unit: str
     size: tuple[int, ...]
     pixel_scale: Range | None = None

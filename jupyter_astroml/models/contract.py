@@ -16,6 +16,8 @@ from jupyter_astroml.models.cards import Card, InputContract
 from jupyter_astroml.models.conversions import factor, is_per_pixel, resampled
 from jupyter_astroml.models.picture import PICTURE_BANDS, lupton
 
+# A network that divides the unit out takes any.
+ANY = "any"
 FITS, CONVERTED, OUTSIDE = "fits", "converted", "outside"
 _RANK = {FITS: 0, CONVERTED: 1, OUTSIDE: 2}
 # A larger share of missing values leaves too little of the object to judge.
@@ -141,7 +143,7 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
         cutouts,
         values=np.ascontiguousarray(values, dtype=np.float32),
         bands=contract.bands,
-        flux_unit=contract.flux_unit,
+        flux_unit=cutouts.flux_unit if contract.flux_unit == ANY else contract.flux_unit,
         errors=None,
         masks=None,
         pixel_scale=cutouts.pixel_scale * steps,
@@ -289,7 +291,7 @@ def _in_unit(
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return values in the unit of the contract where that can be done, and their bands."""
     have, bands = cutouts.flux_unit, cutouts.bands
-    if have == contract.flux_unit:
+    if contract.flux_unit in (have, ANY):
         return values, bands
     drawn = contract.flux_unit == "picture"
     for unit in contract.convert if drawn else (contract.flux_unit,):
@@ -321,6 +323,12 @@ def _in_bands(
     if set(bands) >= set(contract.bands):
         order = [bands.index(b) for b in contract.bands]
         return values if order == list(range(len(bands))) else values[:, order]
+    if contract.fewest_bands and len(set(bands) & set(contract.bands)) >= contract.fewest_bands:
+        made = np.zeros((len(values), len(contract.bands), *values.shape[2:]), dtype=values.dtype)
+        for plane, band in enumerate(contract.bands):
+            if band in bands:
+                made[:, plane] = values[:, bands.index(band)]
+        return made
     wanted = f"bands {','.join(bands)}, not {','.join(contract.bands)}"
     fit.note(fit.everyone, OUTSIDE, wanted)
     if len(bands) == len(contract.bands):

@@ -35,6 +35,10 @@ class Ensemble(nn.Module):
         """Return what every member sees of the values of the input contract."""
         return values
 
+    def answered(self, member: nn.Module, seen: Any) -> Tensor:
+        """Return the raw logits of one member, shape (n, classes)."""
+        return member(seen)
+
     def forward(self, values: Tensor) -> Tensor:
         """Return calibrated logits, shape (member, n, classes).
 
@@ -44,5 +48,5 @@ class Ensemble(nn.Module):
             In the input contract.
         """
         seen = self.seen(values)
-        logits = torch.stack([member(seen) for member in self.members])
+        logits = torch.stack([self.answered(member, seen) for member in self.members])
         return logits / self.temperature + self.offset

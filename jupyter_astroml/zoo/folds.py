@@ -9,6 +9,8 @@ that counts comes from a network that knew the object.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -70,3 +72,33 @@ def groups_on_sky(ra: np.ndarray, dec: np.ndarray, *, within_arcsec: float) -> n
     number = connected_components(links, directed=False)[1]
     first = [int(np.flatnonzero(number == k)[0]) for k in range(number.max() + 1)]
     return np.array([f"{ra[first[k]]:.2f}{dec[first[k]]:+.2f}" for k in number])
+
+
+def worst(
+    ids: np.ndarray, classes: np.ndarray, p: np.ndarray, *, names: Sequence[str], n: int = 8
+) -> list[dict[str, Any]]:
+    """Return the objects whose class the networks held for least likely, the worst first.
+
+    Parameters
+    ----------
+    ids : ndarray of str, shape (n,)
+        Names of the objects.
+    classes : ndarray of int, shape (n,)
+        True classes.
+    p : ndarray, shape (n, class)
+        From `answers`.
+    names : sequence of str
+        The classes.
+    n : int
+        Number of objects.
+    """
+    right = p[np.arange(len(classes)), classes]
+    return [
+        {
+            "id": str(ids[i]),
+            "label": names[classes[i]],
+            "answer": names[int(p[i].argmax())],
+            "p_label": round(float(right[i]), 4),
+        }
+        for i in np.argsort(right, kind="stable")[:n]
+    ]

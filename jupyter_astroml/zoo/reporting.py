@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,3 +48,15 @@ def span(found: Mapping[str, Any]) -> str:
 def plain(value: float | None) -> str:
     """Write a number, or a dash where there is none."""
     return "–" if value is None else f"{value:.3f}"
+
+
+def worst_cases(found: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Write the table of the worst answers, of `jupyter_astroml.zoo.folds.worst`."""
+    return [
+        "The worst answers: what the networks held for least likely of what the labels say.",
+        "",
+        "| object | label | answer | probability of the label |",
+        "|---|---|---|---|",
+        *(f"| `{w['id']}` | {w['label']} | {w['answer']} | {w['p_label']:.4f} |" for w in found),
+        "",
+    ]

@@ -21,6 +21,8 @@ from jupyter_astroml.zoo import scores
 if TYPE_CHECKING:
     import torch
 
+    from jupyter_astroml.models.loading import Model
+
     Net = TypeVar("Net", bound=torch.nn.Module)
 
 Say = Callable[[str], None]
@@ -262,7 +264,13 @@ def save_weights(out: Path, module: torch.nn.Module) -> None:
 
 
 def judged(
-    out: Path, module: torch.nn.Module, evaluate: Callable[..., Evaluation], folder: Path, seed: int
+    out: Path,
+    module: torch.nn.Module,
+    folder: Path,
+    *,
+    evaluate: Callable[..., Evaluation],
+    worst: Callable[[Path, Model], list[dict[str, Any]]],
+    seed: int,
 ) -> None:
     """Score the model that was just written, and note the result in its facts.
 
@@ -272,10 +280,10 @@ def judged(
         Folder of the model.
     module : Module
         As it was written there.
-    evaluate : callable
-        Of the model's package.
     folder : Path
         Labelled data.
+    evaluate, worst : callable
+        Of the model's package.
     seed : int
         Of the bootstrap.
     """
@@ -285,8 +293,9 @@ def judged(
     if card.facts is None:
         raise ModelError(f"{out} has no facts", remedy="train the model first")
     model = Model(card, card.facts.digest, module.eval(), folder=out)
-    found = evaluate(folder, model=model, seed=seed)
-    write_facts(out, card.facts.model_copy(update={"evaluation": found.to_json()}))
+    found = evaluate(folder, model=model, seed=seed).to_json()
+    about = {**card.facts.training, "worst": worst(folder, model)}
+    write_facts(out, card.facts.model_copy(update={"evaluation": found, "training": about}))
 
 
 def command(

@@ -1,0 +1,88 @@
+"""Write the measured part of the model's README from its facts, so that no figure is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.models.cards import Facts
+from jupyter_astroml.zoo.radio_galaxies.real import CLASSES
+from jupyter_astroml.zoo.reporting import plain, span, worst_cases, write_measured
+
+_ROWS = {
+    "gain": "accuracy, network minus baseline",
+    "fr_auc": "FR I / FR II area under the curve",
+    "fr1_recall": "share of the FR I that is found",
+    "fr2_recall": "share of the FR II that is found",
+    "fr_calibration_error": "FR I / FR II expected calibration error",
+    "fr_accuracy_untouched_fold": "accuracy, the fold that no choice was made on",
+    "fr_accuracy_other_set": "accuracy, FR I and FR II that are not in MiraBest",
+    "accuracy": "four classes, accuracy",
+    "macro_f1": "four classes, macro-F1",
+    "expected_calibration_error": "four classes, expected calibration error",
+    "conformal_coverage": "four classes, coverage of the prediction sets",
+}
+
+
+def write_report(folder: Path) -> None:
+    """Replace the measured part of ``README.md`` in the folder of the model."""
+    write_measured(folder, measured)
+
+
+def measured(facts: Facts) -> str:
+    """Return the measured part as Markdown.
+
+    Parameters
+    ----------
+    facts : Facts
+        Of a trained and evaluated model.
+    """
+    found, training = facts.evaluation, facts.training
+    if not found:
+        raise ModelError("The model was not evaluated")
+    metrics = found["metrics"]
+    main = {**found, "baseline": found["baseline_value"]}
+    rows = [(found["metric"], main)]
+    rows += [(words, metrics[name]) for name, words in _ROWS.items() if name in metrics]
+    sides = [(name, training[name]) for name in ("equivariant", "plain")]
+    lines = [
+        f"{found['sample']} (`{found['data']}`); {found['split']}.",
+        "",
+        "| metric | network [95 %] | baseline |",
+        "|---|---|---|",
+        *(f"| {words} | {span(m)} | {plain(m.get('baseline'))} |" for words, m in rows),
+        "",
+        "| class | sources | recall | precision | recall of the baseline |",
+        "|---|---|---|---|---|",
+        *(_class_row(name, metrics) for name in CLASSES),
+        "",
+        f"Baseline: {found['baseline']}.",
+        "",
+        "Filters in eight orientations against a plain network of as many weights, one member a "
+        "fold, on the fold that it did not see, looking once (folds that were trained):",
+        "",
+        "| network | weights | FR I / FR II accuracy | four classes, fold by fold | minutes |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {name} | {m['weights']} | {plain(m.get('fr_accuracy'))} "
+            f"| {', '.join(f'{value:.3f}' for value in m['by_fold'])} | {m['minutes']:g} |"
+            for name, m in sides
+        ),
+        "",
+        *worst_cases(training["worst"]),
+        f"Trained on {training['objects']} sources in {training['minutes']:g} minutes of a CPU "
+        f"shared with others, {training['threads']} thread.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _class_row(name: str, metrics: dict[str, dict[str, float | None]]) -> str:
+    cells = [
+        name,
+        f"{metrics[f'n_{name}']['value']:.0f}",
+        span(metrics[f"recall_{name}"]),
+        span(metrics[f"precision_{name}"]),
+        plain(metrics[f"recall_{name}"].get("baseline")),
+    ]
+    return f"| {' | '.join(cells)} |"

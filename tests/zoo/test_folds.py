@@ -1,0 +1,45 @@
+"""Which network may answer for which object, and filters of every group."""
+
+import numpy as np
+import pytest
+import torch
+
+from jupyter_astroml.zoo import folds, forest
+from jupyter_astroml.zoo.symmetry import Column, turned
+
+
+def test_an_object_is_answered_by_the_member_that_did_not_see_it():
+    # Two members, three objects; logits of ±9 are probabilities of 0 and 1 to four digits.
+    sure = np.array([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0]])
+    p = folds.answers(np.stack([sure, -sure]), np.array([0, 1, folds.UNSEEN]))
+    assert p[:, 0] == pytest.approx([1.0, 0.0, 0.5], abs=2e-4)
+
+
+def test_neighbours_on_the_sky_share_a_group_also_over_a_chain():
+    # 4 arcmin apart each: the first and the third are friends of a friend.
+    dec = np.array([0.0, 4 / 60, 8 / 60, 3.0])
+    found = folds.groups_on_sky(np.full(4, 359.99), dec, within_arcsec=300.0)
+    assert found[0] == found[1] == found[2] != found[3]
+
+
+def test_a_forest_answers_a_fold_without_having_grown_from_it(tmp_path):
+    features = np.array([[0.0], [0.1], [1.0], [1.1], [5.0], [5.1]])
+    classes = np.array([0, 0, 1, 1, 0, 0])
+    names = {"names": ("a", "b"), "columns": ("x",)}
+    path = tmp_path / "baseline.npz"
+    forest.save(path, features=features, classes=classes, fold=np.repeat([0, 1, 2], 2), **names)
+    asked = np.array([[5.05], [5.05]])
+    without, knowing = forest.probabilities(path, asked, fold=np.array([2, -1]), **names)
+    assert knowing[0] > without[0]
+
+
+@pytest.mark.parametrize("order", [1, 4, 8])
+def test_a_column_is_invariant_under_its_group_and_no_other(order):
+    torch.manual_seed(order)
+    column = Column(1, (2, 3, 4), order=order).eval()
+    picture = torch.rand(2, 1, 32, 32)
+    with torch.inference_mode():
+        here = column(picture)
+        for g in range(1, 8):
+            change = float((column(turned(picture, g)) - here).abs().max())
+            assert (change < 1e-4) == (g < order), (g, change)

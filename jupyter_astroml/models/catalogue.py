@@ -20,6 +20,7 @@ from jupyter_astroml.models.cards import CARD, WEIGHTS, Card, read_card
 from jupyter_astroml.models.files import only_inside
 
 GROUP = "jupyter_astroml.models"
+ZOO = "jupyter_astroml.zoo"
 INSTALLED = "installed"
 
 
@@ -206,7 +207,12 @@ def _changed(place: str) -> int:
 # A worker asks for its model with every block, and there are hundreds of packages.
 @lru_cache(maxsize=4)
 def _entry_points(_places: tuple[tuple[str, int], ...]) -> tuple[EntryPoint, ...]:
-    return tuple(entry_points(group=GROUP))
+    # What is bundled needs no announcement: a checkout brings models that it had not when it was
+    # installed.
+    bundled = sorted((Path(__file__).parents[1] / "zoo").glob("*/network.py"))
+    mine = [EntryPoint(p.parent.name, f"{ZOO}.{p.parent.name}", GROUP) for p in bundled]
+    others = [p for p in entry_points(group=GROUP) if p.value not in {m.value for m in mine}]
+    return (*mine, *others)
 
 
 def _installed() -> Iterator[tuple[Path, str]]:

@@ -155,7 +155,7 @@ class Simulation:
         waiting = self._queue.users[:20]
         begin = time.process_time()
         for user in waiting:
-            self._queue.ahead(user)
+            self._queue.ahead(user, self._queue.waiting())
         return (time.process_time() - begin) / max(1, len(waiting))
 
     def _at(self, delay: float, event: Callable[[], None]) -> None:
@@ -303,7 +303,7 @@ def main() -> None:
     plans = []
     for workers, users, line in sites:
         found = plan(users, workers, line, seconds=min(seconds, 60.0) if workers == 64 else seconds)
-        plans.append({"place": "cpu, measured" if line is cpu else "gpu, assumed", **found})
+        plans.append({"place": "cpu" if line is cpu else "gpu, assumed", **found})
     large = next(p for p in plans if p["users"] == 5_000)
     print(
         json.dumps(

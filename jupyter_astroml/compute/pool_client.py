@@ -170,9 +170,9 @@ class PoolClient:
             wait = min(2 * wait, _LONGEST_WAIT)
         raise _stopped()
 
-    def release(self, job: str, number: int) -> None:
+    def release(self, job: str, number: int, *, patience: float | None = None) -> None:
         """Forget a chunk: the pool keeps only so much for each user."""
-        self._asked("DELETE", f"jobs/{job}/chunks/{number}")
+        self._asked("DELETE", f"jobs/{job}/chunks/{number}", patience=patience)
 
     def delete(self, job: str, *, patience: float | None = None) -> None:
         """Cancel and forget a job."""

@@ -185,7 +185,9 @@ class _Flight(Iterator[tuple[Block, Predictions]]):
             for number in numbers
         ]
         for number in numbers:
-            self._client.release(name, number)
+            # The answers are here; the job is deleted in the end, or expires.
+            with suppress(AstroMLError):
+                self._client.release(name, number, patience=_LAST_PATIENCE)
         return question.answered(
             np.concatenate([answer.outputs for answer in found]),
             np.concatenate([answer.status for answer in found]),

@@ -55,6 +55,11 @@ _UNIT_OBJECTS = 1024
 # nobody waits.  Who came of late will ask again.
 _ALONE = 3.0
 _COMPANY_SECONDS = 10.0
+# Everybody who waits asks how long it takes: with thousands of units it is not added up each time.
+_FRESH_SECONDS = 0.25
+# A model that ended two workers while it was loaded is not tried for so long.
+_MOST_LOAD_DEATHS = 2
+_BROKEN_SECONDS = 60.0
 # Objects of a request on which the model fails, until the rest is not tried.
 _MOST_FAILURES = 16
 
@@ -105,6 +110,8 @@ class Slot:
         Bytes of the ``process`` and of its ``device``, after its last batch.
     loaded : set of (str, str)
         Names and digests of the models that are ready.
+    began : float
+        When the batch that is computed began; monotonic seconds.
     """
 
     address: str
@@ -114,9 +121,9 @@ class Slot:
     objects: int = 0
     busy: float = 0.0
     alive: bool = True
-    hung: bool = False
     memory: Mapping[str, int] = field(default_factory=dict)
     loaded: set[tuple[str, str]] = field(default_factory=set)
+    began: float = 0.0
     _line: deque[_Batch] = field(default_factory=deque)
     _sending: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -193,9 +200,15 @@ class Dispatcher:
         self._coming: set[str] = set()
         # Workers that there are when all that were lost of late are replaced.
         self._expected = 0
+        # Deaths of workers while they loaded a model, and until when it is not tried.
+        self._load_deaths: dict[tuple[str, str], int] = {}
+        self._broken: dict[tuple[str, str], float] = {}
         self._changed = float("-inf")
         # When somebody last asked while somebody else was there.
         self._company = float("-inf")
+        self._sweeping = False
+        # Seconds that each user waits for, and when they were added up.
+        self._waits: tuple[float, dict[str, float]] = (float("-inf"), {})
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
@@ -220,9 +233,11 @@ class Dispatcher:
         Raises
         ------
         PoolError
-            If the user's inputs crashed too many workers of late.
+            If the user's inputs crashed too many workers of late, or the model ends them.
         """
         self.strikes.check(user)
+        if time.monotonic() < self._broken.get((kind.model, kind.digest), 0.0):
+            raise _unusable(kind.model, "workers ended while they loaded it")
         if any(other != user for other in self._computing()):
             self._company = time.monotonic()
         request = Request(
@@ -247,7 +262,7 @@ class Dispatcher:
     def _aim(self) -> float:
         """Return how long a unit that is cut now should take, in seconds."""
         now = time.monotonic()
-        if len(self._queue.users) > 1:
+        if self._queue.shared:
             self._company = now
         alone = now > self._company + _COMPANY_SECONDS
         return self._unit_seconds * (_ALONE if alone else 1.0)
@@ -260,16 +275,22 @@ class Dispatcher:
 
     def seconds_until(self, user: str) -> float:
         """Return about how long it takes until all that the user waits for is done."""
-        own = sum(u.seconds_in_all for u in self._queue if u.user == user and not u.request.over)
+        waiting = self.waiting
+        if user not in waiting:
+            # The user came a moment ago.
+            self._waits = (float("-inf"), {})
+            waiting = self.waiting
         flying = sum(b.seconds for slot in self.slots.values() for b in slot._line)
-        return (own + self._queue.ahead(user) + flying) / max(1, len(self.slots))
+        ahead = self._queue.ahead(user, waiting)
+        return (waiting.get(user, 0.0) + ahead + flying) / max(1, len(self.slots))
 
     @property
     def waiting(self) -> dict[str, float]:
-        """Seconds of work that each user waits for."""
-        found: dict[str, float] = {}
-        for unit in self._queue:
-            found[unit.user] = found.get(unit.user, 0.0) + unit.seconds_in_all
+        """Seconds of work that each user waits for, a moment ago at most."""
+        when, found = self._waits
+        if time.monotonic() > when + _FRESH_SECONDS:
+            found = self._queue.waiting()
+            self._waits = (time.monotonic(), found)
         return found
 
     @property
@@ -306,8 +327,7 @@ class Dispatcher:
             self._later(self._meet(address))
         for slot in list(self.slots.values()):
             if slot._line and clock > slot._line[0].due:
-                slot.hung = True
-                self._lose(slot)
+                self._lose(slot, hung=True)
                 self._later(self._cluster.restart(slot.address))
         if self._expected > len(self.slots) and clock > self._changed + self._replaced:
             self._expected = len(self.slots)
@@ -327,7 +347,7 @@ class Dispatcher:
         finally:
             self._coming.discard(address)
 
-    def _lose(self, slot: Slot) -> None:
+    def _lose(self, slot: Slot, *, hung: bool = False) -> None:
         """Take a worker off the list, and decide what becomes of its batches."""
         if not slot.alive:
             return
@@ -339,9 +359,32 @@ class Dispatcher:
         for batch in reversed(line[1:]):
             self.counts.innocent += len(batch.units)
             self._again(batch)
-        if line:
-            self._blame(line[0], hung=slot.hung)
+        if line and line[0].model not in slot.loaded:
+            self._blame_model(line[0])
+        elif line:
+            self._charge(line[0], time.monotonic() - slot.began)
+            self._blame(line[0], hung=hung)
         self._pump()
+
+    def _blame_model(self, batch: _Batch) -> None:
+        """Try a batch again whose model was being loaded: no object can have ended the worker."""
+        deaths = self._load_deaths.get(batch.model, 0) + 1
+        self._load_deaths[batch.model] = deaths
+        if deaths < _MOST_LOAD_DEATHS:
+            self._again(batch)
+            return
+        self._broken[batch.model] = time.monotonic() + _BROKEN_SECONDS
+        same = self._queue.drop(lambda u: (u.kind.model, u.kind.digest) == batch.model)
+        for unit in (*batch.units, *same):
+            unit.request.fail(_unusable(batch.model[0], "workers end while they load it"))
+
+    def _charge(self, batch: _Batch, took: float) -> None:
+        """Charge the time of a batch that brought nothing; nobody, if several users shared it."""
+        objects = sum(len(unit) for unit in batch.units)
+        shared = len({unit.user for unit in batch.units}) > 1
+        for unit in batch.units:
+            used = 0.0 if shared else took * len(unit) / objects
+            self._queue.charge(unit.user, used - unit.seconds)
 
     # Turns ------------------------------------------------------------------------------------
 
@@ -350,12 +393,13 @@ class Dispatcher:
         for depth in range(self._depth):
             spared = self._spared() if depth else None
             for slot in list(self.slots.values()):
+                if not slot.alive or len(slot._line) != depth or slot.alone or slot is spared:
+                    continue
                 if depth and not self._full():
                     return
-                if slot.alive and len(slot._line) == depth and not (slot.alone or slot is spared):
-                    batch = self._suspect(depth) or self._next()
-                    if batch is not None:
-                        self._send(slot, batch)
+                batch = self._suspect(depth) or self._next()
+                if batch is not None:
+                    self._send(slot, batch)
 
     def _full(self) -> bool:
         """Tell whether the next batch is worth sending before its worker is free.
@@ -399,7 +443,7 @@ class Dispatcher:
         """Return a suspect for an empty worker."""
         while not depth and self._trying:
             # Cancelling does not end a trial: workers could be killed for ever, and nobody blamed.
-            units = [u for u in self._suspects.popleft() if not u.request.refused]
+            units = [unit for unit in self._suspects.popleft() if unit.on_trial]
             if units:
                 return _Batch(units, alone=True)
         return None
@@ -414,8 +458,9 @@ class Dispatcher:
         """Start the clock of the batch that is computed now."""
         if slot._line:
             batch = slot._line[0]
+            slot.began = time.monotonic()
             first = 0.0 if batch.model in slot.loaded else _LOAD_PATIENCE
-            batch.due = time.monotonic() + max(first, self._deadline, _PATIENCE * batch.seconds)
+            batch.due = slot.began + max(first, self._deadline, _PATIENCE * batch.seconds)
 
     async def _compute(self, slot: Slot, batch: _Batch) -> None:
         try:
@@ -429,26 +474,32 @@ class Dispatcher:
         if batch not in slot._line:
             # The worker was given up, and its batches tried elsewhere.
             return
+        began = slot.began
         slot._line.remove(batch)
         self._set_due(slot)
-        self._settle(slot, batch, found)
+        self._settle(slot, batch, began, found)
         self._pump()
 
     async def _answer(self, slot: Slot, batch: _Batch) -> Computed:
-        kind = batch.kind
+        kind, model = batch.kind, batch.model
         # Batches reach the worker in the order in which they were given to it.
         async with slot._sending:
-            if batch.model not in slot.loaded:
-                told = Computed(*await slot.actor.load(*batch.model))
+            if model not in slot.loaded:
+                told = Computed(*await slot.actor.load(*model))
                 if told.outcome != "done":
                     return told
-                slot.loaded.add(batch.model)
+                slot.loaded.add(model)
+                self._load_deaths.pop(model, None)
                 self._set_due(slot)
+            if not batch.alone:
+                # What was cancelled meanwhile must not spoil the rest.
+                batch.units = [unit for unit in batch.units if not unit.request.over]
+            if not batch.units:
+                return Computed("lost")
             try:
                 values = await asyncio.to_thread(batch.values, shared=self._cluster.shared)
             except (OSError, ValueError) as err:
-                # What waited in the spool is gone; perhaps that of one unit only.
-                return Computed("failed", text=f"{type(err).__name__}: {err}")
+                return Computed("lost", text=f"{type(err).__name__}: {err}")
             future = slot.actor.compute(
                 kind.model, kind.digest, kind.operation, values, exact=kind.exact
             )
@@ -456,8 +507,7 @@ class Dispatcher:
 
     # Outcomes ---------------------------------------------------------------------------------
 
-    def _settle(self, slot: Slot, batch: _Batch, found: Computed) -> None:
-        kind = batch.kind
+    def _settle(self, slot: Slot, batch: _Batch, began: float, found: Computed) -> None:
         if found.outcome == "done" and found.outputs is not None and found.finite is not None:
             self._count(slot, batch, found.seconds, found.memory)
             start = 0
@@ -466,15 +516,29 @@ class Dispatcher:
                 start += len(unit)
                 status = np.where(found.finite[rows], DONE, NOT_FINITE).astype(np.uint8)
                 unit.keep(found.outputs[rows], status)
-        elif found.outcome == "memory":
+            return
+        self._charge(batch, time.monotonic() - began)
+        if found.outcome == "memory":
             self._halve(batch, found.text)
+        elif found.outcome == "lost":
+            self._missing(batch, found.text)
         elif found.outcome == "refused":
             for unit in batch.units:
-                unit.request.fail(
-                    PoolError(503, "model", f"The pool cannot use {kind.model}", cause=found.text)
-                )
+                unit.request.fail(_unusable(unit.kind.model, found.text))
         else:
             self._failed(batch, found.text)
+
+    def _missing(self, batch: _Batch, text: str) -> None:
+        """Say which units' values are gone from the spool, and try the others again."""
+        for unit in batch.units:
+            if _can_try_again(unit):
+                self._queue.put(unit, first=True)
+                continue
+            err = PoolError(
+                410, "spool", "Your data are gone from the pool's disk", cause=text,
+                remedy="resume the run: they are sent again",
+            )  # fmt: skip
+            unit.request.fail(err)
 
     def _count(self, slot: Slot, batch: _Batch, seconds: float, memory: Mapping[str, int]) -> None:
         objects = sum(len(unit) for unit in batch.units)
@@ -554,14 +618,22 @@ class Dispatcher:
         err = self.strikes.error(unit.user)
         waiting = [unit, *self._queue.drop(lambda u: u.user == unit.user)]
         waiting += [u for units in self._suspects for u in units if u.user == unit.user]
+        self._suspects = deque(us for us in self._suspects if us[0].user != unit.user)
         for one in waiting:
             one.request.fail(err)
 
     def _forget(self, request: Request) -> None:
-        """Take what nobody waits for out of the queue."""
-        if request.answer.cancelled() or request.answer.exception() is not None:
-            self._queue.drop(lambda unit: unit.request is request)
-            self._pump()
+        """Take what nobody waits for out of the queue; once for all that end at the same time."""
+        gone = request.answer.cancelled() or request.answer.exception() is not None
+        if gone and not self._sweeping:
+            self._sweeping = True
+            asyncio.get_running_loop().call_soon(self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = False
+        self._waits = (float("-inf"), {})
+        self._queue.drop(lambda unit: unit.request.over)
+        self._pump()
 
     def _later(self, work: Any) -> None:
         task = asyncio.ensure_future(work)
@@ -581,3 +653,14 @@ def _can_try_again(unit: Unit) -> bool:
     except (OSError, ValueError):
         return False
     return True
+
+
+def _unusable(model: str, why: str) -> PoolError:
+    return PoolError(
+        503,
+        "model",
+        f"The pool cannot use {model}",
+        cause=why,
+        remedy="tell the pool's administrator; meanwhile engine='here' may do",
+        retry_after=_BROKEN_SECONDS,
+    )

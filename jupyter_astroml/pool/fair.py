@@ -10,7 +10,7 @@ Nothing here waits, sleeps or knows the time: the dispatcher asks, and tests can
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -151,19 +151,28 @@ class FairQueue(Generic[U]):
                 self._leave(user, line)
         return dropped
 
-    def ahead(self, user: str) -> float:
+    @property
+    def shared(self) -> bool:
+        """Whether several users wait."""
+        return len(self._lines) > 1
+
+    def waiting(self) -> dict[str, float]:
+        """Return the seconds of work that each user waits for."""
+        return {
+            user: sum(unit.seconds_in_all for unit in line.units)
+            for user, line in self._lines.items()
+        }
+
+    def ahead(self, user: str, waiting: Mapping[str, float]) -> float:
         """Return the seconds of others' work that will be done before this user's last unit.
 
         While a user has so much to do, everybody else gets as much as the shares say, or all that
         they wait for if that is less.
         """
-        mine = self._lines.get(user)
-        if mine is None:
-            return 0.0
-        own = sum(unit.seconds_in_all for unit in mine.units) / self._share(user)
+        own = waiting.get(user, 0.0) / self._share(user)
         return sum(
-            min(own * self._share(other), sum(unit.seconds_in_all for unit in line.units))
-            for other, line in self._lines.items()
+            min(own * self._share(other), seconds)
+            for other, seconds in waiting.items()
             if other != user
         )
 

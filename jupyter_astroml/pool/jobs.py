@@ -206,7 +206,7 @@ class Jobs:
             **tally,
             "users_waiting": len(set(ahead) | {job.user}) if waits else 0,
             "eta_s": round(self._dispatcher.seconds_until(job.user), 1) if waits else 0.0,
-            "expires": self._journal.used(job) + self._kept_seconds(job.user),
+            "expires": self._journal.touched(job) + self._kept_seconds(job.user),
         }
 
     def delete(self, job: Job) -> None:
@@ -219,7 +219,7 @@ class Jobs:
     def expire(self) -> None:
         """Forget the jobs whose time is over."""
         for job in self._journal.jobs():
-            if self._journal.used(job) + self._kept_seconds(job.user) < time.time():
+            if self._journal.touched(job) + self._kept_seconds(job.user) < time.time():
                 self.delete(job)
 
     def _kept_seconds(self, name: str) -> float:
@@ -249,11 +249,12 @@ class Jobs:
         """
         self._open()
         limits = self.limits(user)
-        if size > limits.chunk_bytes:
+        most = min(limits.chunk_bytes, limits.queued_bytes, limits.kept_bytes)
+        if size > most:
             raise PoolError(
                 413,
                 "size",
-                f"A request may have at most {limits.chunk_bytes} bytes",
+                f"A request may have at most {most} bytes",
                 cause=f"this one has {size}",
                 remedy="send fewer objects at once",
             )
@@ -271,12 +272,12 @@ class Jobs:
         flying = self._flying.get(user.name, 0)
         if self._journal.bytes(user.name, state=QUEUED) + flying + size > limits.queued_bytes:
             raise _full(f"{limits.queued_bytes} bytes of yours wait", "send the rest later")
-        if self._journal.bytes(user.name) + size > limits.kept_bytes:
+        if self._journal.bytes(user.name) + flying + size > limits.kept_bytes:
             raise _full(
                 f"{limits.kept_bytes} bytes of your results are kept here",
                 "fetch results, and delete jobs that you do not need",
             )
-        if self._journal.bytes() + size > self._policy.spool_bytes:
+        if self._journal.bytes() + sum(self._flying.values()) + size > self._policy.spool_bytes:
             raise _full("the pool's disk is full", "send the rest later")
 
     def has(self, job: Job, number: int) -> bool:
@@ -298,15 +299,7 @@ class Jobs:
         except (FileNotFoundError, sqlite3.IntegrityError) as err:
             raise _no_job() from err
         except (OSError, sqlite3.Error) as err:
-            log.exception("a chunk cannot be written")
-            raise PoolError(
-                503,
-                "disk",
-                "The pool has no room for your data",
-                cause=str(err),
-                remedy="send them again later; the pool's administrator has to look at its disk",
-                retry_after=30,
-            ) from err
+            raise no_room(err) from err
 
     def receive(
         self, job: Job, number: int, *, shape: tuple[int, ...], sha256: str, file: Path
@@ -431,7 +424,7 @@ class Jobs:
         kind = job.kind(chunk.shape[1:])
         try:
             request = self._dispatcher.submit(job.user, kind, self._journal.values(chunk))
-        except (PoolError, OSError, ValueError) as err:
+        except PoolError as err:
             self._journal.fail(chunk, as_cause(err))
             return
         key = (job.id, chunk.number)
@@ -440,7 +433,8 @@ class Jobs:
         request.answer.add_done_callback(lambda _: self._answered(key, chunk, request))
 
     def _answered(self, key: tuple[str, int], chunk: Chunk, request: Request) -> None:
-        self._requests.pop(key, None)
+        if self._requests.get(key) is request:
+            del self._requests[key]
         self._finished(request.user, chunk.job)
         if request.answer.cancelled():
             return
@@ -487,6 +481,19 @@ class Jobs:
                 remedy="send it again in a minute",
                 retry_after=10,
             )
+
+
+def no_room(err: BaseException) -> PoolError:
+    """Return what users are told when the journal or its files cannot be written."""
+    log.error("the spool cannot be written", exc_info=err)
+    return PoolError(
+        503,
+        "disk",
+        "The pool has no room for your data",
+        cause=str(err),
+        remedy="send them again later; the pool's administrator has to look at its disk",
+        retry_after=30,
+    )
 
 
 def _no_job() -> PoolError:

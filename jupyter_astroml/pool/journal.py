@@ -251,13 +251,18 @@ class Journal:
 
     def delete(self, job: Job) -> None:
         """Forget a job, its chunks and its results."""
-        self._db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
+        try:
+            self._db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
+        except sqlite3.OperationalError:
+            # On a full disk not even this can be written down, before the files are gone.
+            rmtree(self._folder / job.id, ignore_errors=True)
+            self._db.execute("DELETE FROM jobs WHERE id = ?", (job.id,))
         self._owners.pop(job.id, None)
         self._count(job.user)
         self._removing.submit(rmtree, self._folder / job.id, ignore_errors=True)
 
-    def used(self, job: Job) -> float:
-        """Return when a chunk of the job last came, was answered or was fetched; since 1970."""
+    def touched(self, job: Job) -> float:
+        """Return when a chunk of the job last came, was answered or was released; since 1970."""
         with suppress(OSError):
             return max(job.created, (self._folder / job.id).stat().st_mtime)
         return job.created
@@ -278,11 +283,16 @@ class Journal:
     ) -> Chunk:
         """Note a chunk whose bytes have all arrived."""
         size = file.stat().st_size
-        file.rename(self._input(job.id, number))
-        self._db.execute(
-            "INSERT INTO chunks (job, number, sha256, shape, state, bytes) VALUES (?,?,?,?,?,?)",
-            (job.id, number, sha256, _text(shape), QUEUED, size),
-        )
+        kept = file.rename(self._input(job.id, number))
+        try:
+            self._db.execute(
+                "INSERT INTO chunks (job, number, sha256, shape, state, bytes) "
+                "VALUES (?,?,?,?,?,?)",
+                (job.id, number, sha256, _text(shape), QUEUED, size),
+            )
+        except sqlite3.Error:
+            kept.unlink(missing_ok=True)
+            raise
         self._bytes[job.user, QUEUED] += max(size, LEAST_BYTES)
         return Chunk(job.id, number, sha256, shape, QUEUED, (), "", size)
 
@@ -320,14 +330,18 @@ class Journal:
             # The job was deleted in the meantime.
             return
         part = path.with_suffix(".part")
-        with part.open("wb") as file:
-            file.write(np.ascontiguousarray(answer.outputs, dtype="<f4").data)
-            file.write(answer.status.tobytes())
-            size = file.tell()
-        part.rename(path)
+        try:
+            with part.open("wb") as file:
+                file.write(np.ascontiguousarray(answer.outputs, dtype="<f4").data)
+                file.write(answer.status.tobytes())
+                size = file.tell()
+            part.rename(path)
+        finally:
+            part.unlink(missing_ok=True)
         changed = self._db.execute(
-            "UPDATE chunks SET state = ?, output = ?, bytes = ? WHERE job = ? AND number = ?",
-            (ANSWERED, _text(answer.outputs.shape), size, chunk.job, chunk.number),
+            "UPDATE chunks SET state = ?, output = ?, bytes = ? "
+            "WHERE job = ? AND number = ? AND state = ?",
+            (ANSWERED, _text(answer.outputs.shape), size, chunk.job, chunk.number, QUEUED),
         )
         if changed.rowcount:
             self._moved(chunk, ANSWERED, size)
@@ -338,8 +352,9 @@ class Journal:
     def fail(self, chunk: Chunk, error: str) -> None:
         """Note why a chunk has no answer."""
         changed = self._db.execute(
-            "UPDATE chunks SET state = ?, error = ?, bytes = 0 WHERE job = ? AND number = ?",
-            (FAILED, error, chunk.job, chunk.number),
+            "UPDATE chunks SET state = ?, error = ?, bytes = 0 "
+            "WHERE job = ? AND number = ? AND state = ?",
+            (FAILED, error, chunk.job, chunk.number, QUEUED),
         )
         if changed.rowcount:
             self._moved(chunk, FAILED, 0)
@@ -350,10 +365,11 @@ class Journal:
         known = self.chunk(job, number)
         if known is None:
             return
-        self._db.execute("DELETE FROM chunks WHERE job = ? AND number = ?", (job.id, number))
-        self._bytes[job.user, known.state] -= max(known.bytes, LEAST_BYTES)
+        # Files first: on a full disk nothing else can be written down.
         self._input(job.id, number).unlink(missing_ok=True)
         self._result(job.id, number).unlink(missing_ok=True)
+        self._db.execute("DELETE FROM chunks WHERE job = ? AND number = ?", (job.id, number))
+        self._bytes[job.user, known.state] -= max(known.bytes, LEAST_BYTES)
 
     def result(self, chunk: Chunk) -> Path:
         """Return the file of a chunk's answer: outputs, then one status byte an object."""

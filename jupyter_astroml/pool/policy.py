@@ -33,7 +33,7 @@ class Limits(_Strict):
     running_jobs : int
         Jobs with chunks that are not done.
     kept_bytes : int
-        Of results that were not fetched or deleted.
+        Of all that is on disk: chunks that wait, and results that were not fetched or deleted.
     kept_hours : float
         After which a job and its results are forgotten, counted from the last chunk that came, was
         answered or was fetched.

@@ -29,7 +29,8 @@ class Computed(NamedTuple):
     ----------
     outcome : str
         ``done``; ``failed`` when the network did; ``refused`` when the model cannot be used at
-        all; ``memory`` when the batch was too large for the device.
+        all; ``lost`` when the values cannot be read; ``memory`` when the batch was too large for
+        the device.
     outputs : ndarray of float32, shape (n, ...), or None
     finite : ndarray of bool, shape (n,), or None
         Objects whose values could be computed with.
@@ -98,7 +99,9 @@ class Runner:
         try:
             values = values.read() if isinstance(values, Spooled) else values
         except (OSError, ValueError) as err:
-            return Computed("failed", text=f"{type(err).__name__}: {err}"[:300])
+            return Computed("lost", text=f"{type(err).__name__}: {err}"[:300])
+        except MemoryError as err:
+            return _told(err)
         try:
             finite = np.isfinite(values.reshape(len(values), -1)).all(axis=1)
             ready = values if finite.all() else np.where(_as_rows(finite, values), values, 0.0)

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import re
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -26,7 +27,7 @@ from starlette.routing import Route
 from jupyter_astroml.core.errors import AstroMLError
 from jupyter_astroml.pool.auth import Authenticator, User, token_of
 from jupyter_astroml.pool.errors import PoolError
-from jupyter_astroml.pool.jobs import Jobs
+from jupyter_astroml.pool.jobs import Jobs, no_room
 from jupyter_astroml.pool.journal import ANSWERED, FAILED
 from jupyter_astroml.pool.metrics import Metrics
 from jupyter_astroml.pool.page import POLICY, bokeh_script, own_script, parts
@@ -37,6 +38,9 @@ _SHA256 = "X-SHA256"
 _JSON_BYTES = 16_384
 _SMALL_BYTES = 32 * MIB
 _SEND_SECONDS = 120.0
+# For the rest of a request that was refused already.
+_DRAIN_SECONDS = 20.0
+_KNOWN = "astroml.known"
 # Proxies close what is silent for a minute.
 _LONGEST_WAIT = 20.0
 _JOB = "/v1/jobs/{job}"
@@ -111,6 +115,7 @@ class Service:
                 AstroMLError: _refused,
                 HTTPException: _no_route,
                 ClientDisconnect: _gone,
+                sqlite3.Error: _full_disk,
                 Exception: _broken,
             },
             **options,
@@ -288,10 +293,14 @@ class Service:
             try:
                 token = token_of(request.headers.get("authorization", ""))
                 user = await self._authenticator.user(token)
+                request.scope[_KNOWN] = True
                 with self._jobs.asking(user):
                     response = await handler(request, user)
             except AstroMLError as err:
-                await _drain(request, most=self._policy.limits.chunk_bytes)
+                # Who is unknown gets no time of ours.
+                seconds = _DRAIN_SECONDS if request.scope.get(_KNOWN) else 1.0
+                most = self._policy.limits.chunk_bytes
+                await _drain(request, most=most, seconds=seconds)
                 response = _refused(request, err)
             self._metrics.request(handler.__name__, response.status_code)
             return response
@@ -320,7 +329,7 @@ async def _disconnected(request: Request) -> None:
         await asyncio.sleep(0.2)
 
 
-async def _drain(request: Request, *, most: int) -> None:
+async def _drain(request: Request, *, most: int, seconds: float) -> None:
     """Read what the client still sends.
 
     An answer before the end of the body makes the server close the connection, and a proxy in
@@ -331,7 +340,7 @@ async def _drain(request: Request, *, most: int) -> None:
     if not length.isdigit() or not 0 < int(length) <= most:
         return
     with suppress(ClientDisconnect, RuntimeError, TimeoutError, PoolError):
-        async with _patience():
+        async with _patience(seconds):
             got = 0
             async for part in request.stream():
                 got += len(part)
@@ -415,13 +424,13 @@ def _seconds(text: str) -> float:
 
 
 @asynccontextmanager
-async def _patience() -> AsyncIterator[None]:
+async def _patience(seconds: float = _SEND_SECONDS) -> AsyncIterator[None]:
     """Give up on a client that sends too slowly."""
     try:
-        async with asyncio.timeout(_SEND_SECONDS):
+        async with asyncio.timeout(seconds):
             yield
     except TimeoutError as err:
-        raise PoolError(408, "slow", f"The request did not come in {_SEND_SECONDS:.0f} s") from err
+        raise PoolError(408, "slow", f"The request did not come in {seconds:.0f} s") from err
 
 
 def _refused(_request: Request, err: Exception) -> Response:
@@ -439,6 +448,10 @@ def _no_route(request: Request, err: Exception) -> Response:
     status = err.status_code if isinstance(err, HTTPException) else 500
     told = PoolError(status, "route", "The pool has nothing here", cause=str(err))
     return _refused(request, told)
+
+
+def _full_disk(request: Request, err: Exception) -> Response:
+    return _refused(request, no_room(err))
 
 
 def _broken(request: Request, _err: Exception) -> Response:

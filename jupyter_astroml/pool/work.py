@@ -134,12 +134,6 @@ class Request:
         """Whether nobody waits for it: answered, failed or cancelled."""
         return self.answer.done()
 
-    @property
-    def refused(self) -> bool:
-        """Whether it was answered with an error."""
-        done = self.answer.done() and not self.answer.cancelled()
-        return done and self.answer.exception() is not None
-
     def unit(self, start: int = 0) -> Unit | None:
         """Cut the unit that begins at this object; None behind the last one."""
         if start >= len(self.values):
@@ -247,6 +241,16 @@ class Unit:
     def batch_seconds(self) -> float:
         """Worker time that a batch with it should take."""
         return self.request.batch_seconds
+
+    @property
+    def on_trial(self) -> bool:
+        """Whether it is still to be found out if this unit kills workers.
+
+        Cancelling after the first death does not end the trial, or workers could be killed for ever
+        and nobody be blamed.  The second death is counted, and then nobody waits for more.
+        """
+        answer = self.request.answer
+        return not answer.done() or (answer.cancelled() and self.deaths < 2)
 
     def hold(self) -> np.ndarray:
         """Read the values of the objects, shape (n, ...), and keep them until the unit is done.

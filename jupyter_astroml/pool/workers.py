@@ -20,6 +20,7 @@ from jupyter_astroml.pool.policy import Workers
 from jupyter_astroml.pool.runner import Runner
 
 _PATIENCE = 60.0
+_REJOIN_PATIENCE = 4.0
 
 
 class Cluster:
@@ -43,17 +44,20 @@ class Cluster:
     async def start(self) -> None:
         """Start or join the cluster."""
         with dask.config.set({**SILENT, **CALM}):
-            where = self._given
-            if where is None:
-                where = self._own = await self._started()
-            self._client = await Client(
-                where if where is not None else self._policy.address,
-                asynchronous=True,
-                set_as_default=True,
-                direct_to_workers=True,
-                security=_security(self._policy) if where is None else None,
-                timeout=_PATIENCE,
-            )
+            if self._given is None:
+                self._own = await self._started()
+            self._client = await self._join(_PATIENCE)
+
+    async def _join(self, patience: float) -> Client:
+        where = self._given if self._given is not None else self._own
+        return await Client(
+            where if where is not None else self._policy.address,
+            asynchronous=True,
+            set_as_default=True,
+            direct_to_workers=True,
+            security=_security(self._policy) if where is None else None,
+            timeout=patience,
+        )
 
     async def close(self) -> None:
         """Leave the cluster, and stop it if it is our own."""
@@ -75,9 +79,21 @@ class Cluster:
         return self._given is None and self._policy.kind != "scheduler"
 
     async def addresses(self) -> set[str]:
-        """Return the workers that the scheduler knows now."""
+        """Return the workers that the scheduler knows now.
+
+        A client gives up a scheduler that is away for long.  Another one is made then, and for once
+        no worker is known: what was given to them belongs to the client that is no more.
+
+        Raises
+        ------
+        OSError, TimeoutError
+            If the scheduler does not answer.
+        """
         if self._own is not None:
             return set(self._own.scheduler.workers)
+        if self._joined.status == "closed":
+            self._client = await self._join(_REJOIN_PATIENCE)
+            return set()
         scheduler = self._joined.scheduler
         if scheduler is None:
             raise OSError("the scheduler is gone")

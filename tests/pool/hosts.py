@@ -1,5 +1,6 @@
 """Other hosts on this machine: network namespaces, joined by a bridge."""
 
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 NET = "10.213.77"
-BRIDGE = "astroml0"
+# Names of devices have at most 15 letters.
+_OWN = f"aml{os.getpid()}"
+BRIDGE = f"{_OWN}b"
 HERE = f"{NET}.1"
 
 
@@ -23,6 +26,11 @@ class Network:
 
     def __init__(self):
         self.hosts = []
+        # Left by a run that was killed; it would have our address.
+        for line in subprocess.run(
+            ["ip", "-o", "addr", "show", "to", HERE], capture_output=True, text=True, check=True
+        ).stdout.splitlines():
+            ip("link", "del", line.split()[1])
         ip("link", "add", BRIDGE, "type", "bridge")
         ip("addr", "add", f"{HERE}/24", "dev", BRIDGE)
         ip("link", "set", BRIDGE, "up")
@@ -30,7 +38,7 @@ class Network:
     def host(self):
         """Add a host; its name is that of its namespace."""
         number = len(self.hosts) + 2
-        name, cable = f"astroml-host{number}", f"astroml{number}"
+        name, cable = f"{_OWN}-{number}", f"{_OWN}v{number}"
         ip("netns", "add", name)
         self.hosts.append(Host(name, cable, f"{NET}.{number}"))
         ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", name)

@@ -103,6 +103,7 @@ def test_a_client_that_has_to_wait_is_told_why(make_pool, client, job, objects):
     with pytest.raises(RunError, match="stopped"):
         ready.send(ready.create(job()), 0, objects(4), full=told.append, stopped=lambda: bool(told))
     assert told == ["1 of your jobs are running"]
+    ready.delete(busy)
 
 
 def test_a_run_that_is_cancelled_leaves_nothing_in_the_pool(

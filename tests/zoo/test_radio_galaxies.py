@@ -147,6 +147,18 @@ def test_the_figures_in_the_readme_are_those_of_the_facts():
     assert part.strip() == measured(read_card(HERE).facts).strip()
 
 
+def test_the_readme_compares_two_networks_only_where_both_were_trained():
+    facts = read_card(HERE).facts
+    figures = {"weights": 9, "fr_accuracy": 0.5, "by_fold": [0.25, 0.75], "minutes": 2.0}
+    one = {**facts.training, "equivariant": figures}
+    one.pop("plain", None)
+    assert "plain" not in measured(facts.model_copy(update={"training": one}))
+    both = {**one, "plain": figures}
+    told = measured(facts.model_copy(update={"training": both}))
+    for name in ("equivariant", "plain"):
+        assert f"| {name} | 9 | 0.500 | 0.250, 0.750 | 2 |" in told
+
+
 @pytest.mark.slow
 def test_the_card_says_what_evaluation_says_of_real_sources(sky_data):
     folder = Path(sky_data) / "radio_galaxies_first" / "dev"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
@@ -44,7 +46,6 @@ def measured(facts: Facts) -> str:
     main = {**found, "baseline": found["baseline_value"]}
     rows = [(found["metric"], main)]
     rows += [(words, metrics[name]) for name, words in _ROWS.items() if name in metrics]
-    sides = [(name, training[name]) for name in ("equivariant", "plain")]
     lines = [
         f"{found['sample']} (`{found['data']}`); {found['split']}.",
         "",
@@ -58,23 +59,40 @@ def measured(facts: Facts) -> str:
         "",
         f"Baseline: {found['baseline']}.",
         "",
-        "Filters in eight orientations against a plain network of as many weights, one member a "
-        "fold, on the fold that it did not see, looking once (folds that were trained):",
-        "",
-        "| network | weights | FR I / FR II accuracy | four classes, fold by fold | minutes |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {name} | {m['weights']} | {plain(m.get('fr_accuracy'))} "
-            f"| {', '.join(f'{value:.3f}' for value in m['by_fold'])} | {m['minutes']:g} |"
-            for name, m in sides
-        ),
-        "",
+        *_compared(training),
         *worst_cases(training["worst"]),
         f"Trained on {training['objects']} sources in {training['minutes']:g} minutes of a CPU "
         f"shared with others, {training['threads']} thread.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _compared(training: Mapping[str, Any]) -> list[str]:
+    """Write the table of the two networks, or nothing where only one was trained."""
+    names = ("equivariant", "plain")
+    if not all(name in training for name in names):
+        return []
+    return [
+        "Filters in eight orientations against a plain network of as many weights, each member on "
+        "the fold that it did not see, looking once:",
+        "",
+        "| network | weights | FR I / FR II accuracy | four classes, fold by fold | minutes |",
+        "|---|---|---|---|---|",
+        *(_network_row(name, training[name]) for name in names),
+        "",
+    ]
+
+
+def _network_row(name: str, figures: Mapping[str, Any]) -> str:
+    cells = [
+        name,
+        f"{figures['weights']}",
+        plain(figures["fr_accuracy"]),
+        ", ".join(plain(value) for value in figures["by_fold"]),
+        f"{figures['minutes']:g}",
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def _class_row(name: str, metrics: dict[str, dict[str, float | None]]) -> str:

@@ -121,6 +121,7 @@ from jupyter_astroml.compute.dask_engine import Dask
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import Block, Job
 
+before = signal.getsignal(signal.SIGINT)
 engine = Dask(performs.answers, cluster=planned("shell", workers=2))
 try:
     aml.cluster("slurm", workers=1, threads=1, memory="1 GiB", no_such_thing=1)
@@ -131,7 +132,7 @@ objects = performs.references(8)
 blocks = iter([Block(i, objects[2 * i : 2 * i + 2]) for i in range(4)])
 with engine:
     # dask-jobqueue would take it away.
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGINT) is before
     # A run starts its cluster in a thread of its own.
     thread = threading.Thread(target=lambda: print(*engine.start()))
     thread.start()

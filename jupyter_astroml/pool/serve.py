@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import os
 import secrets
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ TOKEN = "ASTROML_POOL_TOKEN"  # noqa: S105 - a name
 _TIDY_SECONDS = 60.0
 # A hub kills a service fifteen seconds after it told it to end, and connections get five of them.
 _DRAIN_SECONDS = 8.0
+_STOP_SECONDS = 30.0
 # What a worker needs of the environment.  Everything else, tokens above all, stays away from it.
 _KEPT = (
     "PATH", "HOME", "USER", "LOGNAME", "SHELL", "TMPDIR", "TZ", "VIRTUAL_ENV", "CONDA_PREFIX",
@@ -113,7 +115,13 @@ def serve(policy: Policy, where: Place, *, tell: Callable[[str], Any]) -> None:
         limit_concurrency=2000,
         server_header=False,
     )
-    uvicorn.Server(config).run()
+
+    class Server(uvicorn.Server):
+        def handle_exit(self, sig: int, frame: Any) -> None:
+            _end_in_time()
+            super().handle_exit(sig, frame)
+
+    Server(config).run()
 
 
 def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> Any:
@@ -170,6 +178,16 @@ def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> An
             audit.close()
 
     return service.app(lifespan=alive)
+
+
+def _end_in_time() -> None:
+    """End this process if stopping takes too long; what matters is on disk, and workers follow.
+
+    Dask may wait for workers that are just being replaced.
+    """
+    guard = threading.Timer(_STOP_SECONDS, os._exit, [0])
+    guard.daemon = True
+    guard.start()
 
 
 async def _drain(jobs: Any, dispatcher: Any) -> None:

@@ -163,6 +163,7 @@ class Service:
             self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
             raise
 
 

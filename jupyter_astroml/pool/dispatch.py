@@ -303,7 +303,8 @@ class Dispatcher:
 
     async def _look_after(self) -> None:
         """Meet workers that come, forget those that went, end those that hang."""
-        while True:
+        # Being cancelled is not enough: wait_for of Python 3.11 loses what comes as it ends.
+        while not self._closing:
             try:
                 self._look(await asyncio.wait_for(self._cluster.addresses(), _ASK_SECONDS))
             except (OSError, TimeoutError):

@@ -228,6 +228,28 @@ def test_values_that_are_gone_fail_their_own_request_only(tmp_path):
     assert attended(work, "a") == (False, 0)
 
 
+def test_closing_while_the_cluster_tells_its_workers_comes_to_an_end():
+    class Telling(Cluster):
+        def __init__(self):
+            super().__init__("a")
+            self.told = asyncio.Event()
+
+        async def addresses(self):
+            # Who waits for this closes before the answer has arrived.
+            self.told.set()
+            return await super().addresses()
+
+    async def go():
+        cluster = Telling()
+        dispatcher = Dispatcher(cluster)
+        await dispatcher.start()
+        cluster.told.clear()
+        await cluster.told.wait()
+        await asyncio.wait_for(dispatcher.close(), 10)
+
+    asyncio.run(go())
+
+
 def test_thousands_of_requests_are_cancelled_without_holding_up_the_loop():
     async def work(dispatcher, cluster):
         ones = np.ones((1, 3), np.float32)

@@ -85,6 +85,11 @@ class Jobs:
         """Whether work is taken and there are workers for it."""
         return bool(self._dispatcher.slots) and not self.draining
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in work."""
+        return self._dispatcher.idle
+
     def offered(self) -> list[dict[str, Any]]:
         """Return what users have to know of the models."""
         return [offer.to_json() for offer in self._offers.values()]
@@ -293,6 +298,8 @@ class Jobs:
         PoolError
             Also if the job is deleted meanwhile, or the disk is full.
         """
+        # From its first byte on the job runs: else many could begin at the same time.
+        self._working[user.name][job.id] += 1
         try:
             with self.counted(user, size), self._journal.receiving(job, number) as path:
                 yield path
@@ -300,6 +307,8 @@ class Jobs:
             raise _no_job() from err
         except (OSError, sqlite3.Error) as err:
             raise no_room(err) from err
+        finally:
+            self._finished(user.name, job.id)
 
     def receive(
         self, job: Job, number: int, *, shape: tuple[int, ...], sha256: str, file: Path

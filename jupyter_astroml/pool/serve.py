@@ -9,14 +9,18 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from jupyter_astroml.core.errors import MissingExtraError, SettingsError
 from jupyter_astroml.pool.policy import Policy
+
+if TYPE_CHECKING:
+    from jupyter_astroml.pool.jobs import Jobs
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +107,7 @@ def serve(policy: Policy, where: Place, *, tell: Callable[[str], Any]) -> None:
             cause=str(err),
             remedy="pip install 'jupyter_astroml[pool]'",
         ) from err
-    app = _application(policy, where, tell)
+    app, jobs = _application(policy, where, tell)
     config = uvicorn.Config(
         app,
         host=where.host,
@@ -117,14 +121,28 @@ def serve(policy: Policy, where: Place, *, tell: Callable[[str], Any]) -> None:
     )
 
     class Server(uvicorn.Server):
+        """Answers while it finishes what is in work, and takes nothing new."""
+
+        until = 0.0
+
         def handle_exit(self, sig: int, frame: Any) -> None:
+            if jobs.draining:
+                # Told twice: at once, and what is left is in the journal.
+                super().handle_exit(sig, frame)
+                return
             _end_in_time()
-            super().handle_exit(sig, frame)
+            self.until = time.monotonic() + _DRAIN_SECONDS
+            jobs.draining = True
+
+        async def on_tick(self, counter: int) -> bool:
+            if jobs.draining and (jobs.idle or time.monotonic() > self.until):
+                self.should_exit = True
+            return await super().on_tick(counter)
 
     Server(config).run()
 
 
-def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> Any:
+def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> tuple[Any, Jobs]:
     from jupyter_astroml.pool.offers import Offers
 
     offers = Offers(policy.models)
@@ -172,12 +190,11 @@ def _application(policy: Policy, where: Place, tell: Callable[[str], Any]) -> An
             yield
         finally:
             tidying.cancel()
-            await _drain(jobs, dispatcher)
             await dispatcher.close()
             journal.close()
             audit.close()
 
-    return service.app(lifespan=alive)
+    return service.app(lifespan=alive), jobs
 
 
 def _end_in_time() -> None:
@@ -190,16 +207,7 @@ def _end_in_time() -> None:
     guard.start()
 
 
-async def _drain(jobs: Any, dispatcher: Any) -> None:
-    """Finish what is in work; what is left is in the journal."""
-    jobs.draining = True
-    with suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_SECONDS):
-            while not dispatcher.idle:
-                await asyncio.sleep(0.05)
-
-
-async def _tidy(jobs: Any) -> None:
+async def _tidy(jobs: Jobs) -> None:
     while True:
         await asyncio.sleep(_TIDY_SECONDS)
         try:

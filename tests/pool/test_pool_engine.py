@@ -1,6 +1,8 @@
 """``engine="pool"``: the same answers as here, through the same calls."""
 
+import socket
 import time
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
@@ -104,6 +106,26 @@ def test_a_client_that_has_to_wait_is_told_why(make_pool, client, job, objects):
         ready.send(ready.create(job()), 0, objects(4), full=told.append, stopped=lambda: bool(told))
     assert told == ["1 of your jobs are running"]
     ready.delete(busy)
+
+
+def test_a_job_runs_from_the_first_byte_of_a_chunk(make_pool, client, job, objects, provider):
+    pool = make_pool("begun", limits={"running_jobs": 1})
+    ready = client(pool)
+    where = urlsplit(pool.url)
+    head = (
+        f"PUT /v1/jobs/{ready.create(job())}/chunks/0?shape=4,1,8,8 HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {provider.token('alice')}\r\nContent-Length: 1024\r\n\r\n"
+    )
+    other, told = ready.create(job()), []
+    with socket.create_connection((where.hostname, where.port), timeout=20) as door:
+        door.sendall(head.encode() + b"x" * 100)
+        time.sleep(0.5)
+        with pytest.raises(RunError, match="stopped"):
+            ready.send(other, 0, objects(4), full=told.append, stopped=lambda: bool(told))
+    assert told == ["1 of your jobs are running"]
+    # Who broke off does not run any more.
+    ready.send(other, 0, objects(4))
+    assert not ready.fetch(other, 0).status.any()
 
 
 def test_a_run_that_is_cancelled_leaves_nothing_in_the_pool(

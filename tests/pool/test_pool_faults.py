@@ -10,6 +10,7 @@ from contextlib import suppress
 import numpy as np
 import psutil
 import pytest
+import requests
 
 from jupyter_astroml.core.errors import RunError
 from jupyter_astroml.core.jobs import CRASHED, DEADLINE, MODEL_ERROR, NOT_FINITE
@@ -250,6 +251,32 @@ def test_a_service_that_is_stopped_finishes_what_it_has(make_pool, client, job, 
     # The answers were on disk: half a second of work for each would be needed to find them anew.
     assert ready.get(f"jobs/{name}")["done"] == 4
     assert time.monotonic() - begin < 10
+
+
+@pytest.mark.timeout(120)
+def test_who_waits_is_answered_while_a_pool_stops_and_nobody_is_let_in(
+    make_pool, client, job, objects, provider
+):
+    pool = make_pool("draining")
+    ready = client(pool)
+    name = ready.create(job("slow"))
+    for number in range(4):
+        ready.send(name, number, objects(250, seed=number))
+    pool.process.send_signal(signal.SIGTERM)
+    header = {"Authorization": f"Bearer {provider.token('bob')}"}
+    end = time.monotonic() + 5
+    while requests.get(f"{pool.url}/ready", timeout=5).status_code == 200:
+        assert time.monotonic() < end
+    refused = requests.post(
+        f"{pool.url}/v1/jobs", json=dict(job("slow")), headers=header, timeout=5
+    )
+    assert (refused.status_code, refused.json()["code"]) == (503, "draining")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert not ready.fetch(name, 0).status.any()
+    assert pool.process.wait(40) == 0
+    pool.start()
+    for number in range(1, 4):
+        assert not ready.fetch(name, number).status.any()
 
 
 def test_cancelling_empties_the_queue(pool, client, job, objects):

@@ -112,19 +112,22 @@ def test_a_job_runs_from_the_first_byte_of_a_chunk(make_pool, client, job, objec
     pool = make_pool("begun", limits={"running_jobs": 1})
     ready = client(pool)
     where = urlsplit(pool.url)
+    values, token = objects(4), provider.token(ready.get("me")["user"])
+    shape = ",".join(map(str, values.shape))
     head = (
-        f"PUT /v1/jobs/{ready.create(job())}/chunks/0?shape=4,1,8,8 HTTP/1.1\r\nHost: x\r\n"
-        f"Authorization: Bearer {provider.token('alice')}\r\nContent-Length: 1024\r\n\r\n"
+        f"PUT /v1/jobs/{ready.create(job())}/chunks/0?shape={shape} HTTP/1.1\r\nHost: x\r\n"
+        f"Authorization: Bearer {token}\r\n"
+        f"Content-Length: {values.nbytes}\r\n\r\n"
     )
     other, told = ready.create(job()), []
     with socket.create_connection((where.hostname, where.port), timeout=20) as door:
         door.sendall(head.encode() + b"x" * 100)
         time.sleep(0.5)
         with pytest.raises(RunError, match="stopped"):
-            ready.send(other, 0, objects(4), full=told.append, stopped=lambda: bool(told))
+            ready.send(other, 0, values, full=told.append, stopped=lambda: bool(told))
     assert told == ["1 of your jobs are running"]
     # Who broke off does not run any more.
-    ready.send(other, 0, objects(4))
+    ready.send(other, 0, values)
     assert not ready.fetch(other, 0).status.any()
 
 

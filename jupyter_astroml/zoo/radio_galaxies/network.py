@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.zoo.ensemble import Ensemble
-from jupyter_astroml.zoo.symmetry import ORDER, Column
+from jupyter_astroml.zoo.symmetry import ORDER
+from jupyter_astroml.zoo.views import Member, magnified
 
 # Side of each view in its own pixels, and the width of these in pixels of the picture.
 SIDE, ZOOMS = 48, (1, 3)
@@ -60,7 +61,15 @@ def build(
     """
     return RadioGalaxies(
         [
-            Member(classes=classes, widths=widths, hidden=hidden, order=order, dropout=dropout)
+            Member(
+                views=len(ZOOMS),
+                planes=1,
+                classes=classes,
+                widths=widths,
+                hidden=hidden,
+                order=order,
+                dropout=dropout,
+            )
             for _ in range(members)
         ],
         classes=classes,
@@ -96,29 +105,6 @@ class RadioGalaxies(Ensemble):
     def answered(self, member: nn.Module, seen: list[list[Tensor]]) -> Tensor:
         """Return the mean raw logits of one member over the tilts, shape (n, classes)."""
         return torch.stack([member(each) for each in seen]).mean(dim=0)
-
-
-class Member(nn.Module):
-    """One network: a column for each view, two dense layers.
-
-    Shapes for the default options: two views (n, 1, 48, 48) → (n, 24, 24, 24) → (n, 32, 24, 24) →
-    (n, 64, 12, 12) → (n, 128, 6, 6) → features (n, 64) each → logits (n, 4).
-    """
-
-    def __init__(
-        self, *, classes: int, widths: Sequence[int], hidden: int, order: int, dropout: float
-    ) -> None:
-        super().__init__()
-        self.columns = nn.ModuleList(Column(1, widths, order=order) for _ in ZOOMS)
-        self.dense = nn.Linear(4 * widths[-1] * len(ZOOMS), hidden)
-        self.last = nn.Linear(hidden, classes)
-        self.dropout = nn.Dropout(dropout)
-
-    def forward(self, seen: Sequence[Tensor]) -> Tensor:
-        """Return logits of shape (n, classes) for the views of `views`."""
-        parts = [column(view) for column, view in zip(self.columns, seen, strict=True)]
-        features = torch.cat(parts, dim=1)
-        return self.last(self.dropout(functional.relu(self.dense(self.dropout(features)))))
 
 
 def cleaned(values: Tensor) -> Tensor:
@@ -170,10 +156,8 @@ def views(light: Tensor) -> list[Tensor]:
     """
     found = []
     for zoom in ZOOMS:
-        edge = (light.shape[-1] - SIDE * zoom) // 2
-        view = light[:, :, edge : light.shape[-2] - edge, edge : light.shape[-1] - edge]
         # The slope of a square root has no end at 0, and nothing is learned from empty pixels.
-        root = torch.sqrt(functional.avg_pool2d(view, zoom) + 1e-6)
+        root = torch.sqrt(magnified(light, side=SIDE, zoom=zoom) + 1e-6)
         found.append((root - _LEVEL) / _SCALE)
     return found
 

@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jupyter_astroml.zoo import scores
 
-# An object that no training knew.
-UNSEEN = -1
+# An object that no training knew, and one that more than one fold knew: no member may judge it.
+UNSEEN, ALL_KNOW = -1, -2
 
 
 def fold_of(group: str, *, folds: int) -> int:
@@ -72,6 +73,47 @@ def groups_on_sky(ra: np.ndarray, dec: np.ndarray, *, within_arcsec: float) -> n
     number = connected_components(links, directed=False)[1]
     first = [int(np.flatnonzero(number == k)[0]) for k in range(number.max() + 1)]
     return np.array([f"{ra[first[k]]:.2f}{dec[first[k]]:+.2f}" for k in number])
+
+
+def write_positions(path: Path, ra: np.ndarray, dec: np.ndarray, fold: np.ndarray) -> None:
+    """Write where the training objects are, degrees, ICRS, and the fold of each."""
+    places = zip(ra, dec, fold, strict=True)
+    lines = [f"{ra:.5f},{dec:.5f},{k}" for ra, dec, k in places]
+    path.write_text("\n".join(["ra,dec,fold", *sorted(lines)]) + "\n")
+
+
+def at_positions(
+    path: Path, ra: np.ndarray, dec: np.ndarray, *, within_arcsec: float
+) -> np.ndarray:
+    """Return the fold of each position that training knew.
+
+    Parameters
+    ----------
+    path : Path
+        Written by `write_positions`; nothing is known where it is missing.
+    ra, dec : ndarray, shape (n,), degrees, ICRS
+        Positions.
+    within_arcsec : float
+        So close to a training object, an object is known.
+
+    Returns
+    -------
+    ndarray of int, shape (n,)
+        `UNSEEN` or `ALL_KNOW` where it is no fold.
+    """
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+
+    found = np.full(len(ra), UNSEEN)
+    if not path.exists():
+        return found
+    known = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
+    here = SkyCoord(np.asarray(ra), np.asarray(dec), unit="deg")
+    there = SkyCoord(known[:, 0], known[:, 1], unit="deg")
+    mine, theirs, _, _ = there.search_around_sky(here, within_arcsec * u.arcsec)
+    for i, k in zip(mine, known[theirs, 2].astype(int), strict=True):
+        found[i] = k if found[i] in (UNSEEN, k) else ALL_KNOW
+    return found
 
 
 def worst(

@@ -100,6 +100,21 @@ def set_size(p: np.ndarray, *, threshold: float) -> float:
     return float((1.0 - p <= threshold).sum(axis=1).mean())
 
 
+def auc(classes: np.ndarray, p: np.ndarray) -> float:
+    """Area under the receiver operating characteristic of the second of two classes.
+
+    NaN where a class does not occur.
+    """
+    from scipy.stats import rankdata
+
+    second = int(classes.sum())
+    first = len(classes) - second
+    if not first or not second:
+        return float("nan")
+    ranks = rankdata(p[:, 1])[classes == 1].sum()
+    return float((ranks - second * (second + 1) / 2) / (first * second))
+
+
 def scaled(logits: np.ndarray, classes: np.ndarray) -> tuple[float, np.ndarray]:
     """Return the temperature and offsets that make the true classes as likely as possible.
 

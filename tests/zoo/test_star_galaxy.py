@@ -15,9 +15,10 @@ import jupyter_astroml as aml
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.models.cards import digest_of, read_card
 from jupyter_astroml.models.loading import load, replay
+from jupyter_astroml.zoo import scores
 from jupyter_astroml.zoo.reporting import BEGIN, END
 from jupyter_astroml.zoo.star_galaxy import baseline, real, train
-from jupyter_astroml.zoo.star_galaxy.evaluate import HERE, auc, evaluate, light_of
+from jupyter_astroml.zoo.star_galaxy.evaluate import HERE, evaluate, light_of
 from jupyter_astroml.zoo.star_galaxy.report import measured
 from jupyter_astroml.zoo.star_galaxy.simulate import BANDS, PIXEL_SCALE, simulate
 from jupyter_astroml.zoo.symmetry import turned
@@ -92,7 +93,7 @@ def test_fields_are_dealt_whole_and_evenly():
 def test_the_area_under_the_curve_counts_ordered_pairs():
     p = np.array([0.1, 0.4, 0.35, 0.8])
     # Of four pairs of star and galaxy, three are in order.
-    assert auc(np.array([0, 0, 1, 1]), np.stack([1 - p, p], axis=1)) == pytest.approx(0.75)
+    assert scores.auc(np.array([0, 0, 1, 1]), np.stack([1 - p, p], axis=1)) == pytest.approx(0.75)
 
 
 def test_the_stored_inputs_give_the_stored_logits():
@@ -136,7 +137,7 @@ def test_simulated_objects_are_told_apart_in_any_number_of_bands():
     for bands in ("r", "ugriz"):
         with torch.inference_mode():
             p = load("star_galaxy").module(planes(cutouts, bands)).softmax(dim=-1).mean(dim=0)
-        assert auc(classes, p.numpy()) > 0.7
+        assert scores.auc(classes, p.numpy()) > 0.7
 
 
 def test_a_folder_of_the_same_layout_is_evaluated(tmp_path):

@@ -22,8 +22,6 @@ TAUGHT = "taught.csv"
 HERE = Path(__file__).parent
 # Images of sources that are closer than this overlap.
 NEAR_ARCSEC = 300.0
-# Seen by more than one fold: no member may judge it.
-_ALL_KNOW = -2
 
 
 def evaluate(
@@ -68,7 +66,7 @@ def evaluate(
     usual_files = files if (files / forest.FILE).exists() else HERE
     cutouts, table = real.read(folder)
     fold = taught_folds(files, table["ra"], table["dec"])
-    scored = np.asarray((table["label"] != "") & (fold != _ALL_KNOW))
+    scored = np.asarray((table["label"] != "") & (fold != folds.ALL_KNOW))
     excluded = int((~scored).sum())
     cutouts, table, fold = cutouts[scored], table[scored], fold[scored]
     sure = np.asarray(table["fr"] != "")
@@ -133,7 +131,7 @@ def worst(folder: Path | str, model: Model) -> list[dict[str, Any]]:
     """Return the FR I and FR II sources that were told apart worst; see `folds.worst`."""
     cutouts, table = real.read(folder)
     fold = taught_folds(model.folder or HERE, table["ra"], table["dec"])
-    sure = np.asarray(table["confident"] & (table["fr"] != "") & (fold != _ALL_KNOW))
+    sure = np.asarray(table["confident"] & (table["fr"] != "") & (fold != folds.ALL_KNOW))
     p = folds.answers(model.logits(model.prepare(cutouts[sure]).samples.values), fold[sure])
     fr, truth = fr_scores(p, table["fr"][sure])
     return folds.worst(np.asarray(table["id"][sure]), truth, fr, names=("FR I", "FR II"))
@@ -166,25 +164,7 @@ def taught_folds(files: Path, ra: np.ndarray, dec: np.ndarray) -> np.ndarray:
     ra, dec : ndarray, shape (n,), degrees, ICRS
         Positions.
     """
-    from astropy.coordinates import SkyCoord
-
-    found = np.full(len(ra), folds.UNSEEN)
-    path = files / TAUGHT
-    if not path.exists():
-        return found
-    known = np.loadtxt(path, delimiter=",", skiprows=1, ndmin=2)
-    here = SkyCoord(np.asarray(ra), np.asarray(dec), unit="deg")
-    there = SkyCoord(known[:, 0], known[:, 1], unit="deg")
-    mine, theirs, _, _ = there.search_around_sky(here, _near())
-    for i, k in zip(mine, known[theirs, 2].astype(int), strict=True):
-        found[i] = k if found[i] in (folds.UNSEEN, k) else _ALL_KNOW
-    return found
-
-
-def _near() -> object:
-    from astropy import units as u
-
-    return NEAR_ARCSEC * u.arcsec
+    return folds.at_positions(files / TAUGHT, ra, dec, within_arcsec=NEAR_ARCSEC)
 
 
 def light_of(values: np.ndarray) -> np.ndarray:
@@ -210,12 +190,6 @@ def fr_scores(p: np.ndarray, fr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return two / two.sum(axis=1, keepdims=True), (np.asarray(fr) == "fr2").astype(int)
 
 
-def _auc(truth: np.ndarray, p: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(truth, p[:, 1])) if 0 < truth.sum() < len(truth) else float("nan")
-
-
 def _two(
     truth: np.ndarray, fr: np.ndarray, usual: np.ndarray, *, seed: int
 ) -> dict[str, dict[str, float]]:
@@ -226,7 +200,7 @@ def _two(
 
     found = {"gain": measure(bootstrap(gain, truth, fr, usual, seed=seed))}
     for name, score in (
-        ("fr_auc", _auc),
+        ("fr_auc", scores.auc),
         ("fr1_recall", partial(scores.recall, of=0)),
         ("fr2_recall", partial(scores.recall, of=1)),
         ("fr_calibration_error", scores.calibration_error),

@@ -260,9 +260,8 @@ def write(
     with torch.inference_mode():
         logits = module(torch.from_numpy(values.astype(np.float32))).numpy()
     np.savez_compressed(out / REPLAY, values=values, logits=logits)
-    places = zip(sources.table["ra"], sources.table["dec"], sources.fold, strict=True)
-    lines = [f"{ra:.5f},{dec:.5f},{fold}" for ra, dec, fold in places]
-    (out / TAUGHT).write_text("\n".join(["ra,dec,fold", *sorted(lines)]) + "\n")
+    places = sources.table["ra"], sources.table["dec"], sources.fold
+    folds.write_positions(out / TAUGHT, *places)
     forest.save(
         out / forest.FILE,
         features=baseline.measure(sources.light[:, 0].numpy()),

@@ -85,15 +85,15 @@ def evaluate(
         return measure(found, baseline=score(classes, usual))
 
     def gain(truth: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> float:
-        return auc(truth, mine) - auc(truth, theirs)
+        return scores.auc(truth, mine) - scores.auc(truth, theirs)
 
-    main = bootstrap(auc, classes, p, seed=seed, groups=fields)
-    over_cutouts = bootstrap(auc, classes, p, seed=seed)
+    main = bootstrap(scores.auc, classes, p, seed=seed, groups=fields)
+    over_cutouts = bootstrap(scores.auc, classes, p, seed=seed)
     cut = features[:, baseline.FEATURES.index("core")]
     metrics = {
-        "auc_over_cutouts": measure(over_cutouts, baseline=auc(classes, usual)),
+        "auc_over_cutouts": measure(over_cutouts, baseline=scores.auc(classes, usual)),
         "gain": measure(bootstrap(gain, classes, p, usual, seed=seed, groups=fields)),
-        "concentration_cut_auc": measure(auc(classes, np.stack([cut, -cut], axis=1))),
+        "concentration_cut_auc": measure(scores.auc(classes, np.stack([cut, -cut], axis=1))),
         "expected_calibration_error": both(scores.calibration_error),
         "negative_log_likelihood": both(scores.surprise),
         "accuracy": both(scores.accuracy),
@@ -106,7 +106,7 @@ def evaluate(
         rows = fields == field
         if min(np.bincount(classes[rows], minlength=2)) >= 5:
             metrics[f"auc_{field}"] = measure(
-                auc(classes[rows], p[rows]), baseline=auc(classes[rows], usual[rows])
+                scores.auc(classes[rows], p[rows]), baseline=scores.auc(classes[rows], usual[rows])
             )
     known = int((fold != folds.UNSEEN).sum())
     return Evaluation(
@@ -119,7 +119,7 @@ def evaluate(
         high=main.high,
         higher_is_better=True,
         baseline=baseline.NAME,
-        baseline_value=auc(classes, usual),
+        baseline_value=scores.auc(classes, usual),
         seed=seed,
         metrics=metrics,
         split="each cutout by the member that saw nothing of its field"
@@ -174,15 +174,3 @@ def light_of(values: np.ndarray) -> np.ndarray:
 
     light, noise = above_sky(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)))
     return (light / noise[..., None, None])[:, 0].numpy()
-
-
-def auc(classes: np.ndarray, p: np.ndarray) -> float:
-    """Area under the receiver operating characteristic of the second class; NaN without a class."""
-    from scipy.stats import rankdata
-
-    galaxies = int(classes.sum())
-    stars = len(classes) - galaxies
-    if not galaxies or not stars:
-        return float("nan")
-    ranks = rankdata(p[:, 1])[classes == 1].sum()
-    return float((ranks - galaxies * (galaxies + 1) / 2) / (galaxies * stars))

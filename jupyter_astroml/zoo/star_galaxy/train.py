@@ -24,7 +24,7 @@ from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read_card, write_facts
 from jupyter_astroml.zoo import forest, scores, training
 from jupyter_astroml.zoo.star_galaxy import baseline, real
-from jupyter_astroml.zoo.star_galaxy.evaluate import TAUGHT, auc, evaluate, light_of, worst
+from jupyter_astroml.zoo.star_galaxy.evaluate import TAUGHT, evaluate, light_of, worst
 from jupyter_astroml.zoo.star_galaxy.report import write_report
 from jupyter_astroml.zoo.star_galaxy.simulate import simulate
 from jupyter_astroml.zoo.training import Cycle, Say
@@ -186,7 +186,7 @@ def learned(
         light = truth.light[torch.from_numpy(rows), 0]
         logits = torch.cat([member(_grey(part)) for part in light.split(64)])
         p = scores.softmax(logits.double().numpy())
-        say(f"AUC {auc(truth.classes.numpy()[rows], p):.4f} on fields that were not seen")
+        say(f"AUC {scores.auc(truth.classes.numpy()[rows], p):.4f} on fields that were not seen")
         return logits
 
     return training.cross_validated(module, fold, fit, answer)
@@ -247,7 +247,7 @@ def by_bands(module: Ensemble, *, seed: int) -> dict[str, float]:
         with torch.inference_mode():
             parts = [module(part) for part in torch.from_numpy(values).split(64)]
         p = scores.softmax(torch.cat(parts, dim=1).double().numpy()).mean(axis=0)
-        found["".join(ADDED[:count])] = auc(classes, p)
+        found["".join(ADDED[:count])] = scores.auc(classes, p)
     return found
 
 

@@ -821,13 +821,13 @@ def explain(
 @_MODEL
 @click.option(
     "--data",
-    required=True,
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of labelled data, in the layout that the model's README names.",
+    help="Folder of labelled data, in the layout that the model's README names; without it, a "
+    "model that can be judged on simulations only draws new ones.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of the bootstrap.")
+@click.option("--seed", default=0, show_default=True, help="Of the bootstrap, and of simulations.")
 @_JSON
-def evaluate(model: str, data: Path, seed: int, as_json: bool) -> None:  # noqa: FBT001
+def evaluate(model: str, data: Path | None, seed: int, as_json: bool) -> None:  # noqa: FBT001
     """Measure MODEL on labelled data that it was not trained on, its baseline beside it."""
     from jupyter_astroml import session
 

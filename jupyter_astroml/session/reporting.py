@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: str,
     *,
-    data: Path | str,
+    data: Path | str | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
@@ -36,10 +36,11 @@ def evaluate(
     ----------
     model : str
         Name of the model.
-    data : Path
+    data : Path, optional
         Folder in the layout that the model's README names.
+        Without it, a model that can be judged on simulations only draws new ones.
     seed : int
-        Of the bootstrap.
+        Of the bootstrap, and of new simulations.
     progress : callable, optional
         Called with the number of objects done and the total.
 
@@ -48,22 +49,27 @@ def evaluate(
     ModelError
         If the model brings no evaluation.
     DataError
-        If the folder does not have the layout, or holds no unseen object.
+        If the folder does not have the layout, or holds no unseen object; or if none is given and
+        the model is judged on real data.
     """
     from importlib import import_module
     from importlib.util import find_spec
 
     from jupyter_astroml.models.loading import load
 
-    folder = Path(data)
-    if not folder.is_dir():
+    folder = None if data is None else Path(data)
+    if folder is not None and not folder.is_dir():
         raise DataError(f"There is no folder {folder}", remedy="give the folder of labelled data")
     package = catalogue.architecture(catalogue.find(model).card.network.architecture)
     if find_spec(f"{package}.evaluate") is None:
         raise ModelError(f"The model {model} brings no evaluation")
-    found: Evaluation = import_module(f"{package}.evaluate").evaluate(
-        folder, model=load(model), seed=seed, progress=progress
-    )
+    judge = import_module(f"{package}.evaluate")
+    if folder is None and not getattr(judge, "SIMULATES", False):
+        raise DataError(
+            f"The model {model} is judged on real data, and none are given",
+            remedy="give the folder of labelled data, in the layout of the model's README",
+        )
+    found: Evaluation = judge.evaluate(folder, model=load(model), seed=seed, progress=progress)
     return found
 
 

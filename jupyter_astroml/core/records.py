@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 OK = "ok"
+# Key of the metadata of answers: units of their columns, by name.
+UNITS = "units"
 
 
 @runtime_checkable
@@ -367,7 +369,7 @@ class Predictions(_Rows):
     arrays : mapping of str to ndarray, shape (n, ...)
         Dense answers, such as a probability for each cadence.
     meta : mapping
-        Model, digest, engine and other provenance.
+        Model, digest, engine and other provenance; `UNITS` holds the units of columns by name.
     """
 
     ids: np.ndarray
@@ -399,6 +401,11 @@ class Predictions(_Rows):
         )
 
     @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the numbers that were measured: columns that have an error beside them."""
+        return tuple(name for name in self.columns if f"{name}_std" in self.columns)
+
+    @property
     def ok(self) -> np.ndarray:
         """Mask of the objects that have an answer, shape (n,)."""
         return self.status == OK
@@ -420,10 +427,11 @@ class Predictions(_Rows):
                 Column(self.dec, name="dec", unit=u.deg),
                 Column(self.status, name="status"),
             ],
-            meta=dict(self.meta),
+            meta={key: value for key, value in self.meta.items() if key != UNITS},
         )
         for name, values in self.columns.items():
             table[name] = values
+            table[name].unit = dict(self.meta.get(UNITS) or {}).get(name)
         return table
 
     def _repr_html_(self) -> str:

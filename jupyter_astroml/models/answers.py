@@ -9,6 +9,8 @@ Calibration numbers that ``facts.json`` may hold:
     Share of the true classes that the sets promise to hold, such as 0.9.
 ``threshold``
     Task ``detect``: probability above which a cadence belongs to an event.
+
+Those of the task ``regress`` are told in `jupyter_astroml.models.estimates`.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import numpy as np
 from jupyter_astroml.core.records import LightCurves
 from jupyter_astroml.models.cards import Card
 from jupyter_astroml.models.contract import Prepared
+from jupyter_astroml.models.estimates import half_widths, joined, widened
 
 Answer = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
@@ -40,6 +43,8 @@ def answer(card: Card, logits: np.ndarray, *, given: Any, prepared: Prepared) ->
     """
     if card.task == "classify":
         columns, arrays = classify(card, logits)
+    elif card.task == "regress":
+        columns, arrays = regress(card, logits)
     else:
         columns, arrays = detect(card, logits, given=given, prepared=prepared)
     return {**columns, "fit": prepared.fit.words()}, arrays
@@ -68,6 +73,44 @@ def classify(card: Card, logits: np.ndarray) -> Answer:
         inside = 1.0 - p <= calibration["conformal_threshold"]
         columns["prediction_set"] = np.array(["|".join(names[row]) for row in inside], dtype=str)
     return columns, {}
+
+
+def regress(card: Card, logits: np.ndarray) -> Answer:
+    """Values of the parameters with their intervals and their covariance.
+
+    ``NAME`` ± ``NAME_std`` holds the truth of 68 % of the objects, ``NAME_low`` to ``NAME_high``
+    of 95 %; the array ``covariance`` has ``NAME_std`` squared on its diagonal.
+    ``uncertainty`` is the size of the covariance, as the mean axis of its ellipsoid, over the
+    scatter of the training objects: 0 sure, 1 no idea.
+    ``disagreement`` is the share of the variance that is scatter of the members.
+    """
+    numbers = card.facts.calibration if card.facts else {}
+    given = joined(logits, card.outputs.names)
+    found, half = widened(given, numbers), half_widths(given, numbers, level=0.95)
+    columns: dict[str, np.ndarray] = {}
+    for i, name in enumerate(found.names):
+        value = found.values[:, i]
+        columns |= {
+            name: value,
+            f"{name}_std": found.sigma[:, i],
+            f"{name}_low": value - half[:, i],
+            f"{name}_high": value + half[:, i],
+        }
+    spread = np.array([numbers.get(f"spread_{name}", 1.0) for name in found.names])
+    size = np.linalg.slogdet(found.covariance / np.outer(spread, spread))[1]
+    columns["uncertainty"] = np.exp(size / (2 * len(spread)))
+    columns["disagreement"] = (found.scatter / found.sigma**2).mean(axis=1)
+    return columns, {"covariance": found.covariance}
+
+
+def units_of(card: Card) -> dict[str, str]:
+    """Return the units of the columns that `answer` gives, of those that have one."""
+    return {
+        f"{name}{end}": unit
+        for name, unit in zip(card.outputs.names, card.outputs.units, strict=False)
+        for end in ("", "_std", "_low", "_high")
+        if unit
+    }
 
 
 def detect(card: Card, logits: np.ndarray, *, given: LightCurves, prepared: Prepared) -> Answer:

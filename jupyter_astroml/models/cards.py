@@ -14,9 +14,16 @@ import html
 import json
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from jupyter_astroml.core.errors import ModelError
 
@@ -79,11 +86,29 @@ class InputContract(_Strict):
 
 
 class Outputs(_Strict):
-    """What the model answers."""
+    """What the model answers.
 
-    axis: Literal["class", "time"]
+    Attributes
+    ----------
+    axis : str
+        What the outputs of the network stand for: classes, cadences, or parameters.
+    names : tuple of str
+        Of the classes, of what is detected, or of the parameters.
+    units : tuple of str
+        Of the parameters, as astropy writes them; empty where a number has none.
+    description : str
+    """
+
+    axis: Literal["class", "time", "parameter"]
     names: tuple[str, ...]
+    units: tuple[str, ...] = ()
     description: str = ""
+
+    @model_validator(mode="after")
+    def _has_a_unit_for_each_parameter(self) -> Self:
+        if self.axis == "parameter" and len(self.units) != len(self.names):
+            raise ValueError(f"{len(self.units)} units for {len(self.names)} parameters")
+        return self
 
 
 class Network(_Strict):
@@ -205,7 +230,7 @@ class Card(_Strict):
     id: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
     version: str
     title: str
-    task: Literal["classify", "detect"]
+    task: Literal["classify", "detect", "regress"]
     description: str
     input: InputContract
     outputs: Outputs

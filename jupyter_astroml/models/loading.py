@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_astroml.core.errors import ModelError
-from jupyter_astroml.core.records import OK, Predictions
-from jupyter_astroml.models.answers import answer
+from jupyter_astroml.core.records import OK, UNITS, Predictions
+from jupyter_astroml.models.answers import answer, units_of
 from jupyter_astroml.models.cards import CARD, FACTS, REPLAY, WEIGHTS, Card, read_card, version
 from jupyter_astroml.models.catalogue import architecture, find
 from jupyter_astroml.models.contract import Fit, Prepared, prepare
@@ -162,6 +162,7 @@ def answered(
         As the network saw them.
     """
     columns, arrays = answer(card, logits, given=given, prepared=prepared)
+    units = units_of(card)
     return Predictions(
         ids=given.ids,
         status=np.full(len(given), OK),
@@ -169,7 +170,7 @@ def answered(
         arrays=arrays,
         ra=given.ra,
         dec=given.dec,
-        meta={"model": card.id, "digest": digest},
+        meta={"model": card.id, "digest": digest} | ({UNITS: units} if units else {}),
     )
 
 

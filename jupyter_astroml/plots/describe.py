@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from jupyter_astroml.core.records import Attributions, LightCurves, Predictions
+from jupyter_astroml.core.records import UNITS, Attributions, LightCurves, Predictions
 
 from .pictures import orientation
 
@@ -97,6 +97,13 @@ def prediction(predictions: Predictions, row: int = 0) -> str:
         if "prediction_set" in get:
             likely = str(get["prediction_set"]).replace("|", ", ")
             words += f" Possible: {likely}." if likely else " No class is likely enough."
+    elif predictions.parameters:
+        units = dict(predictions.meta.get(UNITS) or {})
+        told = [
+            f"{p} {get[p]:.3f} ± {get[f'{p}_std']:.3f} {units.get(p, '')}".rstrip()
+            for p in predictions.parameters
+        ]
+        words = f"{name}: {', '.join(told)}."
     else:
         count = int(get.get("n_events", 0))
         words = f"{name}: {count} event{'' if count == 1 else 's'}"

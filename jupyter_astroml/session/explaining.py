@@ -58,6 +58,7 @@ def explain(
         Objects to explain; needed for a run or a long table, since each costs many passes.
     target : str or float, optional
         Classifier: name of a class, by default the predicted one.
+        Regression: name of a parameter, by default the first one.
         Detector: time in days on the axis of the light curve, by default the most probable cadence.
     method : str
         A key of `jupyter_astroml.explain.methods.METHODS`.
@@ -255,6 +256,8 @@ def _targets(loaded: Any, seen: Any, target: str | float | None) -> np.ndarray:
                 f"The model {card.id} has no class {target!r}", remedy=f"use {', '.join(names)}"
             )
         return np.full(len(seen), names.index(str(target)))
+    if card.outputs.axis == "parameter":
+        return np.full(len(seen), _parameter(card, target))
     if target is None:
         return loaded.logits(seen.values).mean(axis=0).argmax(axis=-1)
     try:
@@ -262,6 +265,18 @@ def _targets(loaded: Any, seen: Any, target: str | float | None) -> np.ndarray:
     except ValueError as err:
         raise DataError(f"The target {target!r} is no time in days") from err
     return np.abs(seen.time - time).argmin(axis=1)
+
+
+def _parameter(card: Card, target: str | float | None) -> int:
+    """Return the index of a parameter by its name; the first is the one that a model is for."""
+    names = list(card.outputs.names)
+    if target is None:
+        return 0
+    if target not in names:
+        raise DataError(
+            f"The model {card.id} has no parameter {target!r}", remedy=f"use {', '.join(names)}"
+        )
+    return names.index(str(target))
 
 
 def _own_noise(values: np.ndarray) -> np.ndarray:

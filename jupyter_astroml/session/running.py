@@ -41,7 +41,7 @@ def models(*, task: str = "", kind: str = "", fits: Any = None) -> catalogue.Mod
     Parameters
     ----------
     task : str
-        Only models of this task: ``"classify"`` or ``"detect"``.
+        Only models of this task: ``"classify"``, ``"detect"`` or ``"regress"``.
     kind : str
         Only those that take this kind of data: ``"cutouts"`` or ``"light_curves"``.
     fits : Table, References, Cutouts or LightCurves, optional

@@ -426,6 +426,8 @@ class Inspector(ipw.VBox):
         columns = self._predictions.columns
         if "label" in columns:
             return str(columns["label"][self._row]) or None
+        if self._predictions.parameters:
+            return self._predictions.parameters[0]
         value = float(columns["t_max"][self._row]) if "t_max" in columns else float("nan")
         return value if np.isfinite(value) else None
 
@@ -526,7 +528,9 @@ class Inspector(ipw.VBox):
     def _targets(self) -> list[tuple[str, Any]]:
         if self._kind == "light_curves":
             return [("most probable event", "")]
-        names = [n[2:] for n in self._predictions.columns if n.startswith("p_")]
+        if names := self._predictions.parameters:
+            return [("the first parameter", ""), *((n, n) for n in names[1:])]
+        names = tuple(n[2:] for n in self._predictions.columns if n.startswith("p_"))
         return [("the given label", ""), *((n, n) for n in names)]
 
     def _offer(self, events: Table) -> None:

@@ -2,8 +2,12 @@ import numpy as np
 import pytest
 from test_contract import COMMON
 
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.core.records import UNITS, Predictions
+from jupyter_astroml.models import answers, estimates
 from jupyter_astroml.models.answers import classify
-from jupyter_astroml.models.cards import Card
+from jupyter_astroml.models.cards import Card, Outputs
+from jupyter_astroml.plots import describe
 
 
 @pytest.fixture
@@ -48,3 +52,94 @@ def test_the_prediction_set_holds_the_classes_above_the_conformal_threshold(card
     columns, _ = classify(card, logits)
     assert columns["prediction_set"].tolist() == ["yes", "yes|no"]
     assert columns["label"].tolist() == ["yes", "yes"]
+
+
+def measured(**calibration):
+    return Card.model_validate(
+        COMMON
+        | {
+            "id": "lengths",
+            "task": "regress",
+            "input": {"kind": "cutouts", "bands": ["r"], "flux_unit": "ct", "size": [4, 4]},
+            "outputs": {"axis": "parameter", "names": ["a", "b"], "units": ["arcsec", ""]},
+            "facts": {"digest": "sha256:" + "0" * 64, "calibration": calibration},
+        }
+    )
+
+
+# Values 1 and 2; L = [[0.3, 0], [0.4, 0.5]], so that L Lᵀ = [[0.09, 0.12], [0.12, 0.41]].
+ONE = [1.0, 2.0, 0.3, 0.4, 0.5]
+
+
+def test_a_number_has_the_error_of_its_cholesky_factor():
+    columns, arrays = answers.regress(measured(), np.array([[ONE]]))
+    assert columns["a"][0] == pytest.approx(1.0)
+    assert columns["a_std"][0] == pytest.approx(0.3)
+    assert columns["b_std"][0] == pytest.approx(np.sqrt(0.41))
+    assert columns["a_low"][0] == pytest.approx(1.0 - 1.96 * 0.3)
+    np.testing.assert_allclose(arrays["covariance"][0], [[0.09, 0.12], [0.12, 0.41]])
+    # The determinant is (0.3 · 0.5)²: the mean axis is the root of 0.15.
+    assert columns["uncertainty"][0] == pytest.approx(np.sqrt(0.15))
+    assert columns["disagreement"][0] == pytest.approx(0.0)
+
+
+def test_members_that_measure_differently_widen_the_error():
+    other = [1.8, *ONE[1:]]
+    columns, _ = answers.regress(measured(), np.array([[ONE], [other]]))
+    assert columns["a"][0] == pytest.approx(1.4)
+    # Each is 0.4 from their mean: 0.09 + 0.16 = 0.5².
+    assert columns["a_std"][0] == pytest.approx(0.5)
+    assert columns["disagreement"][0] == pytest.approx(0.5 * 0.16 / 0.25)
+
+
+def test_intervals_are_as_wide_as_held_out_objects_asked_for():
+    columns, arrays = answers.regress(
+        measured(width_68_a=2.0, width_95_a=5.0, spread_a=10.0), np.array([[ONE]])
+    )
+    assert columns["a_std"][0] == pytest.approx(0.6)
+    assert columns["a_high"][0] == pytest.approx(1.0 + 5.0 * 0.3)
+    np.testing.assert_allclose(arrays["covariance"][0], [[0.36, 0.24], [0.24, 0.41]])
+
+
+def test_calibration_makes_intervals_and_ellipsoids_hold_the_truth():
+    rng = np.random.default_rng(1)
+    factor = np.array([[0.3, 0.0], [0.4, 0.5]])
+    logits = np.tile(ONE, (1, 4000, 1))
+    # The network believes in errors that are half of what they are.
+    truth = np.array([1.0, 2.0]) + 2.0 * rng.standard_normal((4000, 2)) @ factor.T
+    found = estimates.joined(logits, ("a", "b"))
+    numbers = estimates.calibration(found, truth)
+    # A Gaussian holds 68 % within 0.994 and 95 % within 1.96 standard deviations.
+    assert numbers["width_68_a"] == pytest.approx(2 * 0.994, rel=0.05)
+    assert numbers["width_95_b"] == pytest.approx(2 * 1.96, rel=0.05)
+    # In two dimensions a Gaussian holds p within sqrt(-2 log(1 - p)) of its middle.
+    assert numbers["radius_95"] == pytest.approx(np.sqrt(-2 * np.log(0.05)) / 0.994, rel=0.05)
+    half = estimates.half_widths(found, numbers, level=0.95)
+    assert (np.abs(truth - found.values) <= half).mean(axis=0) == pytest.approx(0.95, abs=0.001)
+
+
+def test_a_network_of_another_number_of_outputs_is_refused():
+    with pytest.raises(ModelError, match="2 numbers an object"):
+        answers.regress(measured(), np.zeros((1, 3, 4)))
+
+
+def test_a_table_of_answers_has_the_units_of_the_card():
+    card = measured()
+    columns, _ = answers.regress(card, np.array([[ONE]]))
+    found = Predictions(
+        ids=np.array(["x"]),
+        status=np.array(["ok"]),
+        columns=columns,
+        meta={"model": "lengths", UNITS: answers.units_of(card)},
+    )
+    table = found.to_table()
+    assert (str(table["a"].unit), str(table["a_low"].unit)) == ("arcsec", "arcsec")
+    assert table["b"].unit is None
+    assert table.meta == {"model": "lengths"}
+    assert found.parameters == ("a", "b")
+    assert describe.prediction(found) == "x: a 1.000 ± 0.300 arcsec, b 2.000 ± 0.640."
+
+
+def test_a_card_that_forgets_a_unit_is_refused():
+    with pytest.raises(ValueError, match="1 units for 2 parameters"):
+        Outputs(axis="parameter", names=("a", "b"), units=("arcsec",))

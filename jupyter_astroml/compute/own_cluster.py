@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import os
+import sys
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -77,11 +80,17 @@ class OwnCluster:
         machine has.
     dashboard : bool
         Serve Dask's dashboard on a free port of the loopback.
+
+    Raises
+    ------
+    RunError
+        If the program that runs is a script that its workers would run once more.
     """
 
     def __init__(
         self, *, workers: int = 0, threads: int = 0, memory: str = "", dashboard: bool = False
     ) -> None:
+        _refuse_scripts_without_guard()
         self.workers = workers or CPU_COUNT
         names = (*ENVIRONMENT, *_THREADS, "PYTHONHASHSEED", "__DASK_PARENT_PID")
         self._before = {name: os.environ.get(name) for name in names}
@@ -141,3 +150,26 @@ class OwnCluster:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
+
+
+def _refuse_scripts_without_guard() -> None:
+    """Refuse a script that begins anew in each of its workers.
+
+    Processes that Python starts import the script they come from (`multiprocessing`, "Safe
+    importing of main module"); programs started as modules, notebooks and prompts they do not.
+    """
+    main = sys.modules.get("__main__")
+    file = getattr(main, "__file__", None)
+    if not file or getattr(main, "__spec__", None) is not None:
+        return
+    try:
+        body = ast.parse(Path(file).read_bytes()).body
+    except (OSError, SyntaxError, ValueError):
+        return
+    guards = (line.test for line in body if isinstance(line, ast.If))
+    if not any("__name__" in ast.unparse(test) for test in guards):
+        raise RunError(
+            f"Workers would run {Path(file).name} again, each from its first line",
+            cause="they import the script that starts them",
+            remedy="put what it does below the line: if __name__ == '__main__':",
+        )

@@ -324,6 +324,37 @@ def test_our_own_cluster_listens_on_loopback_and_tells_strangers_nothing():
     assert set(answered) <= {404, None}
 
 
+SCRIPT = """\
+from jupyter_astroml.compute.dask_engine import Dask
+
+{guard}
+    print("begun")
+    with Dask(print, workers=1) as engine:
+        print(len(engine.start()), "worker")
+"""
+
+
+@pytest.mark.parametrize("guard", ["if True:", "if __name__ == '__main__':"])
+def test_a_script_that_its_workers_would_run_again_is_told_how_to_be_written(guard, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT.format(guard=guard))
+    done = subprocess.run(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.stdout.count("begun") == 1
+    if "__name__" in guard:
+        assert (done.returncode, done.stdout) == (0, "begun\n1 worker\n"), done.stderr[-3000:]
+    else:
+        assert done.returncode
+        assert "Workers would run script.py again" in done.stderr
+        assert "put what it does below the line: if __name__ == '__main__':" in done.stderr
+
+
 def http_status(port: int, page: str) -> int | None:
     """What a stranger's browser gets; None from a TLS port, which hangs up."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=3)

@@ -10,7 +10,7 @@ import requests
 from astropy.table import Table
 
 import jupyter_astroml as aml
-from jupyter_astroml import cli
+from jupyter_astroml.cli import printing
 from jupyter_astroml.compute.run import Run
 
 
@@ -99,6 +99,24 @@ def test_the_fit_of_rows_is_told_before_a_run(demo_archive):
     assert [r["fit"].split(":")[0] for r in rows] == ["converted", "converted"]
 
 
+@pytest.mark.parametrize("suffix", ["vot", "fits", "csv"])
+def test_a_model_is_run_over_a_file_of_rows(demo_archive, tmp_path, suffix):
+    table = tmp_path / f"rows.{suffix}"
+    asked = ["SELECT TOP 2 * FROM demo.galaxies", "--archive", demo_archive.tap]
+    run("query", *asked, "--out", table)
+    made = json.loads(run("check", "galaxy_morphology", "--table", table, "--json"))
+    assert [row["fit"].split(":")[0] for row in made] == ["converted", "converted"]
+    if suffix != "csv":
+        assert "galaxies" in aml.read(table).meta["astroml"]["adql"]
+    both = ["--table", table, "--query", "SELECT 1"]
+    assert "Give --query" in run("check", "flares", *both, "--json", expect=2)
+
+
+def test_what_to_cite_is_told():
+    told = json.loads(run("cite", "galaxy_morphology", "--json"))
+    assert "@" in told["bibtex"]
+
+
 @pytest.mark.parametrize("name", ["answers.txt", "nowhere/answers.csv"])
 def test_a_file_that_cannot_be_written_is_refused_before_the_work(name, tmp_path):
     # Nobody is at this address: the command must not get as far as to ask.
@@ -119,7 +137,7 @@ def test_a_wrong_command_line_is_told_to_programs_in_the_one_shape(asked):
 
 def test_what_is_not_finite_is_null_for_programs(capsys):
     table = Table({"a": [1.0, np.inf, np.nan], "b": [[0.0], [-np.inf], [2.0]]})
-    cli._print(cli._plain_rows(table))
+    printing.print_json(printing.plain_rows(table))
     assert json.loads(capsys.readouterr().out) == [
         {"a": 1.0, "b": [0.0]},
         {"a": None, "b": [None]},

@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 
 import jupyter_astroml as aml
-from jupyter_astroml.core.errors import ArchiveError, DataError, RunError
+from jupyter_astroml.core.errors import ArchiveError, AstroMLError, DataError, RunError
 
 
 def test_rows_that_are_no_table_are_refused_with_what_to_do():
@@ -38,7 +38,7 @@ def test_an_unknown_unit_is_not_called_a_missing_one():
 
 
 def test_a_file_of_another_kind_is_called_so(tmp_path):
-    path = tmp_path / "rows.csv"
+    path = tmp_path / "rows.parquet"
     path.write_text("a,b\n1,2\n")
     with pytest.raises(ArchiveError, match="is no Parquet file") as told:
         aml.read(path)
@@ -46,6 +46,23 @@ def test_a_file_of_another_kind_is_called_so(tmp_path):
     with pytest.raises(ArchiveError) as told:
         aml.read(tmp_path / "nosuch.parquet")
     assert "file that is there" in told.value.remedy
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.ecsv", "rows.fits", "rows.vot"])
+def test_tables_of_ones_own_are_read_in_the_formats_of_astronomy(name, tmp_path):
+    path = tmp_path / name
+    made = Table({"id": ["a", "b"], "ra": [10.0, 20.0], "flux_unit": ["nanomaggy"] * 2})
+    made.write(path, format={"vot": "votable", "csv": "ascii.csv", "ecsv": "ascii.ecsv"}.get(
+        path.suffix[1:], "fits"))  # fmt: skip
+    found = aml.read(path)
+    assert found["id"].tolist() == ["a", "b"]
+    assert found["flux_unit"].tolist() == ["nanomaggy"] * 2
+    assert aml.read(path, columns=["ra"]).colnames == ["ra"]
+    with pytest.raises(DataError, match="no column 'dec'"):
+        aml.read(path, columns=["dec"])
+    path.write_bytes(b"" if name.endswith(".csv") else b"\x00 nothing of the kind")
+    with pytest.raises(AstroMLError, match=r"rows|VOTable"):
+        aml.read(path)
 
 
 def test_a_download_under_the_name_of_another_format_is_refused(tmp_path):

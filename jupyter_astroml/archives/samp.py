@@ -6,7 +6,6 @@ address, a web page included: what stands there is read with limits, and shown t
 
 from __future__ import annotations
 
-import json
 import os
 import queue
 import stat
@@ -24,6 +23,7 @@ from uuid import uuid4
 from jupyter_astroml.archives import votables
 from jupyter_astroml.archives.downloads import download
 from jupyter_astroml.archives.export import to_votable
+from jupyter_astroml.archives.files import origin
 from jupyter_astroml.archives.http import MAX_BYTES, Session
 from jupyter_astroml.core.errors import ArchiveError, AstroMLError, DataError
 from jupyter_astroml.core.settings import settings
@@ -37,9 +37,6 @@ _TABLE = "table.load.votable"
 # Seconds that files for other programs are kept: some read them again.
 _KEPT = 24 * 3600.0
 _PIECE = 1 << 20
-# What is kept of where rows are from; their hash is not, since they may have been changed.
-_ORIGIN = ("archive", "url", "adql", "job", "date")
-_MAX_WORDS = 1 << 16
 # What the sender of an address hears when it is no table.
 _UNREAD = "No table could be read there"
 
@@ -245,28 +242,8 @@ def _read(url: str) -> Table:
     else:
         raise DataError(f"Refused to read {url[:80]!r}", cause="it is no file and no http address")
     table = parsed.table()
-    table.meta["astroml"] = _origin(parsed)
+    table.meta["astroml"] = origin(parsed)
     return table
-
-
-def _origin(parsed: votables.Parsed) -> dict[str, Any]:
-    """Return what a file says of where its rows are from; TOPCAT makes PARAMs of our INFOs."""
-    parts = [p for r in parsed.document.resources for p in (r, *r.tables)]
-    told = {each.name: _words(each.value) for p in parts for each in (*p.infos, *p.params)}
-    try:
-        said = json.loads(told.get("jupyter_astroml", "")[:_MAX_WORDS])
-    except (ValueError, RecursionError):
-        said = {}
-    said = said if isinstance(said, dict) else {}
-    return {
-        **{key: said[key] for key in _ORIGIN if isinstance(said.get(key), str)},
-        "simulated": told.get("simulated", "").startswith("true") or bool(said.get("simulated")),
-        "overflow": bool(said.get("overflow")),
-    }
-
-
-def _words(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _pieces(url: str) -> Iterator[bytes]:

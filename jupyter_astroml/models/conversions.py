@@ -38,7 +38,7 @@ def factor(have: str, want: str, *, zero_point: float | None = None) -> float | 
     try:
         # A maggy is 3631 Jy on the AB scale.
         return float(value * given.to(wanted, equivalencies=u.zero_point_flux(3631 * u.Jy)))
-    except (u.UnitConversionError, u.UnitTypeError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         return None
 
 

@@ -225,28 +225,29 @@ def archive(name: str | Known = "") -> Archive:
 
 
 def read(path: Path | str, *, columns: Sequence[str] | None = None) -> Table:
-    """Read a table that ``archive.download`` or ``job.download`` wrote, or any other Parquet file.
+    """Read a table of yours, or one that ``archive.download`` or ``job.download`` wrote.
 
     Parameters
     ----------
     path : Path or str
-        The file.
+        Parquet; or VOTable (``.vot``, ``.xml``), FITS, ECSV or CSV, by the end of its name.
     columns : sequence of str, optional
         Only these columns.
 
     Returns
     -------
     Table
-        With units, UCDs, descriptions and, in ``meta["astroml"]``, where it came from.
+        With units, UCDs, descriptions and, in ``meta["astroml"]``, where it came from: as much of
+        that as the format holds.
 
     Raises
     ------
-    ArchiveError
+    ArchiveError, DataError
         If it is missing, not finished or damaged, or has no such column.
     """
-    from jupyter_astroml.archives.tablefile import TableFile
+    from jupyter_astroml.archives import files
 
-    return TableFile(Path(path)).read(columns=columns)
+    return files.read(Path(path), columns=columns)
 
 
 def _say(text: str) -> None:

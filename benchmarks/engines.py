@@ -176,6 +176,7 @@ def main() -> None:
         root = Path(name)
         bench = Bench(MODEL, make_data(MODEL, root), root)
         bare = Bare(MODEL, bench.path, processes=WORKERS)
+        each = np.load(bench.path / "values.npy", mmap_mode="r")[0].nbytes
         step, _ = best_step(MODEL, bare, seconds=0.3 if quick else 1.0)
         ratios = {}
         with Dask(inference.perform, workers=WORKERS) as cluster:
@@ -195,8 +196,14 @@ def main() -> None:
         ).start()
         try:
             engine = Pool(service.url, ask=asked, token=provider.token("one"))
+            process = psutil.Process(service.process.pid)
+            before = sum(process.cpu_times()[:2])
             found = compare(bench, engine, bare, step=step, seconds=seconds, rounds=rounds)
-            ratios["pool"] = found
+            took = sum(process.cpu_times()[:2]) - before
+            ratios["pool"] = {
+                **found,
+                "service_mb_per_cpu_second": round(rounds * found["objects"] * each / took / 1e6),
+            }
             engine.close()
             factors = (1, 10) if quick else (1, 10, 100)
             flat = {"pool": memory(service, provider.token("two"), digest, factors=factors)}

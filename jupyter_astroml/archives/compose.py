@@ -39,6 +39,7 @@ PRODUCTS = (
     "time-cube",
 )
 # Degrees, or hours and degrees with their letters or colons.
+_NUMBER = re.compile(r"\s*[+-]?[\d.]+\s*(?:d|deg|°)?\s*")
 _COORDINATES = re.compile(r"\s*[\d.+-][\d.:hms°'\"d\s]*[\s,]+[\d.+-][\d.:ms°'\"d\s]*")
 # What an observer asks ObsCore for first (ObsCore 1.1 table 1).
 _OBSERVATION = (
@@ -254,13 +255,19 @@ def place(where: Any) -> Any:
             return SkyCoord(
                 where.replace(",", " "), unit=("hourangle", "deg") if sixties else "deg"
             )
+    if _NUMBER.fullmatch(where):
+        # CDS would be asked for an object of this name, and know none.
+        raise QueryError(
+            f"{where!r} is one number",
+            remedy="give two: right ascension and declination, '150.1 2.2'",
+        )
     try:
         return SkyCoord.from_name(where)
     except NameResolveError as err:
         raise QueryError(
             f"No position is known for {where!r}",
             cause=str(err),
-            remedy="check the name and the network, or give a SkyCoord",
+            remedy="check the name and the network, or give degrees: '150.1 2.2'",
         ) from err
 
 

@@ -5,7 +5,7 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
 from jupyter_astroml.archives.archive import archive
-from jupyter_astroml.archives.compose import observations, select
+from jupyter_astroml.archives.compose import observations, place, select
 from jupyter_astroml.core.errors import AstroMLError, QueryError
 
 
@@ -115,3 +115,9 @@ def test_a_product_that_nobody_has_is_no_question():
     with pytest.raises(QueryError, match=r"no type of data product.*image"):
         observations(product="imagee")
     assert "dataproduct_type = 'timeseries'" in observations(product="timeseries")
+
+
+@pytest.mark.parametrize("where", ["150.1", " -3 ", "12.5 deg"])
+def test_one_number_is_no_position_and_no_name(where):
+    with pytest.raises(QueryError, match="is one number"):
+        place(where)

@@ -39,13 +39,28 @@ class Column(nn.Module):
         Number of filters of each stage; each stands for `order`.
     order : {8, 4, 1}
         Of the group.
+    k, stride : int
+        Side and step of the first filters, pixels; an odd side keeps a picture of odd side
+        symmetric, an even side with stride 2 one of even side.
+    pool_first : bool
+        Halve the picture before the first stage too.
     """
 
-    def __init__(self, before: int, widths: Sequence[int], *, order: int = ORDER) -> None:
+    def __init__(
+        self,
+        before: int,
+        widths: Sequence[int],
+        *,
+        order: int = ORDER,
+        k: int = 6,
+        stride: int = 2,
+        pool_first: bool = False,
+    ) -> None:
         super().__init__()
-        self.lift = Lift(before, widths[0], order=order)
+        self.lift = Lift(before, widths[0], k=k, stride=stride, order=order)
         self.stages = nn.ModuleList(Stage(a, b, order=order) for a, b in pairwise(widths))
         self.order = order
+        self.pool_first = pool_first
 
     def forward(self, seen: Tensor) -> Tensor:
         """Return what does not depend on the orientation, shape (n, 4 · widths[-1]).
@@ -53,16 +68,24 @@ class Column(nn.Module):
         Parameters
         ----------
         seen : Tensor, shape (n, before, y, x)
-            Square; y and x a multiple of ``2 ** len(widths)`` keep every stage symmetric.
+            Square; every stage must get an even side from a filter or a pool: y and x a multiple of
+            ``2 ** len(widths)``, or one less.
         """
         x = functional.relu(self.lift(seen))
         for i, stage in enumerate(self.stages):
-            x = stage(functional.avg_pool2d(x, 2) if i else x)
+            x = stage(halved(x) if i or self.pool_first else x)
         n, channels, height, width = x.shape
         x = x.reshape(n, channels // self.order, self.order, height * width)
         mean, peak = x.mean(dim=-1), x.amax(dim=-1)
         # Mean and maximum do not care about the order of the orientations: exact invariance.
         return torch.cat([v for m in (mean, peak) for v in (m.mean(-1), m.amax(-1))], dim=1)
+
+
+def halved(x: Tensor) -> Tensor:
+    """Join neighbouring pixels, the same from all sides: two by two, or three with shared edges."""
+    if x.shape[-1] % 2:
+        return functional.avg_pool2d(x, 3, stride=2, padding=1, count_include_pad=False)
+    return functional.avg_pool2d(x, 2)
 
 
 class Stage(nn.Module):
@@ -129,10 +152,12 @@ class _Oriented(nn.Module):
 class Lift(_Oriented):
     """From a picture to all orientations; 6×6 with stride 2 is symmetric on an even grid."""
 
-    def __init__(self, before: int, after: int, *, k: int = 6, order: int = ORDER) -> None:
+    def __init__(
+        self, before: int, after: int, *, k: int = 6, stride: int = 2, order: int = ORDER
+    ) -> None:
         cells = torch.arange(k * k).reshape(k, k)
         index = torch.stack([turned(cells, g).flatten() for g in range(order)])
-        super().__init__(torch.randn(after, before, k, k), index, stride=2)
+        super().__init__(torch.randn(after, before, k, k), index, stride=stride)
 
 
 class GroupConvolution(_Oriented):

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import csv
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.core.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    import h5py
 
 # A picture of one object has some kilobytes; more than this is not what it says it is.
 MAX_MEMBER_BYTES = 1_000_000
@@ -85,3 +90,49 @@ def member(archive: zipfile.ZipFile, file: str, *, name: str) -> bytes:
             cause=f"it has more than {MAX_MEMBER_BYTES} bytes",
         )
     return content
+
+
+@contextmanager
+def hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file; what goes wrong while it is read is told in its name.
+
+    Parameters
+    ----------
+    path : Path
+        Of the file.
+
+    Raises
+    ------
+    DataError
+        If it is missing or broken, or a ``ValueError`` says that it holds something else.
+    MissingExtraError
+        If h5py is not installed.
+    """
+    try:
+        import h5py
+    except ImportError as err:
+        raise MissingExtraError(
+            f"{path.name} needs h5py", cause=str(err), remedy="pip install h5py"
+        ) from err
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except (OSError, KeyError, ValueError, RuntimeError) as err:
+        raise DataError(f"{path.name} cannot be read", cause=str(err)) from err
+
+
+def plain(file: h5py.File, name: str) -> h5py.Dataset:
+    """Return an array of an HDF5 file, unread, if it lies in that file.
+
+    Raises
+    ------
+    ValueError
+        If it is no array, or points elsewhere: a few bytes may describe an array of any size, or
+        one in another file.
+    """
+    import h5py
+
+    table = file[name]
+    if not isinstance(table, h5py.Dataset) or table.external or table.is_virtual:
+        raise ValueError(f"{name} is no plain table")
+    return table

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_astroml.archives.decode import Image, decode
-from jupyter_astroml.core.errors import DataError, MissingExtraError
+from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import Cutouts
-from jupyter_astroml.zoo.folder import MAX_OBJECTS, member, rows
+from jupyter_astroml.zoo.folder import MAX_OBJECTS, hdf5, member, plain, rows
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -152,19 +152,10 @@ def _image(content: bytes, *, name: str) -> np.ndarray:
 
 
 def _first(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    try:
-        import h5py
-    except ImportError as err:
-        raise MissingExtraError(
-            f"{path.name} needs h5py", cause=str(err), remedy="pip install h5py"
-        ) from err
-    try:
-        with h5py.File(path, "r") as file:
-            label, ra, dec, key = (_plain(file, name) for name in ("label", "ra", "dec", "key"))
-            images = _plain(file, "image", n=len(label))
-    except (OSError, KeyError, ValueError, RuntimeError) as err:
-        raise DataError(f"{path.name} cannot be read", cause=str(err)) from err
-    if images.ndim != 3 or not len(label) == len(ra) == len(dec) == len(key) == len(images):
+    with hdf5(path) as file:
+        label, ra, dec, key = (_column(file, name) for name in ("label", "ra", "dec", "key"))
+        images = _middles(plain(file, "image"), n=len(label))
+    if not len(label) == len(ra) == len(dec) == len(key) == len(images):
         raise DataError(f"The tables of {path.name} do not fit each other")
     if not np.isin(label, np.arange(len(CLASSES))).all():
         raise DataError(f"{path.name} has a class beyond 0 to {len(CLASSES) - 1}")
@@ -181,19 +172,16 @@ def _first(path: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     }
 
 
-def _plain(file: Any, name: str, *, n: int | None = None) -> np.ndarray:
-    """Read a table of an HDF5 file; of images their middle only."""
-    import h5py
-
-    table = file[name]
-    # A few bytes may describe an array of any size, or one in another file.
-    if not isinstance(table, h5py.Dataset) or table.external or table.is_virtual:
-        raise ValueError(f"{name} is no plain table")
-    if n is None:
-        if table.ndim != 1 or not 0 < len(table) <= MAX_OBJECTS:
-            raise ValueError(f"{name} has the shape {table.shape}")
-        return np.asarray(table[()])
-    if table.ndim != 3 or len(table) != n or min(table.shape[1:]) < SIZE:
+def _column(file: Any, name: str) -> np.ndarray:
+    table = plain(file, name)
+    if table.ndim != 1 or not 0 < len(table) <= MAX_OBJECTS:
         raise ValueError(f"{name} has the shape {table.shape}")
+    return np.asarray(table[()])
+
+
+def _middles(table: Any, *, n: int) -> np.ndarray:
+    """Read the middle of each image."""
+    if table.ndim != 3 or len(table) != n or min(table.shape[1:]) < SIZE:
+        raise ValueError(f"image has the shape {table.shape}")
     top, left = ((side - SIZE) // 2 for side in table.shape[1:])
     return np.asarray(table[:, top : top + SIZE, left : left + SIZE])

@@ -137,6 +137,8 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
     values = _filled(values, fit)
     values, bands = _in_unit(values, cutouts, contract, fit)
     values = _in_bands(values, bands, contract, fit)
+    if contract.fewest_bands is None:
+        _compare_planes(values, contract, fit)
     if contract.signal_to_noise:
         fit.note(fit.everyone, FITS, "the signal-to-noise ratio of cutouts is not checked")
     prepared = replace(
@@ -335,6 +337,18 @@ def _in_bands(
         return values
     # The network needs its number of planes; the mean of those that came stands for each.
     return np.repeat(values.mean(axis=1, keepdims=True), len(contract.bands), axis=1)
+
+
+def _compare_planes(values: np.ndarray, contract: InputContract, fit: Fit) -> None:
+    """Note a plane of equal pixels beside others: it stands for an image that nobody took."""
+    flat = values.reshape(*values.shape[:2], -1)
+    blank = flat.max(axis=2) == flat.min(axis=2)
+
+    def why(i: int) -> str:
+        names = [band for band, lost in zip(contract.bands, blank[i], strict=False) if lost]
+        return f"nothing in {', '.join(names)}: all pixels are equal"
+
+    fit.note(blank.any(axis=1) & ~blank.all(axis=1), OUTSIDE, why)
 
 
 def _with_medians(values: np.ndarray, missing: np.ndarray) -> np.ndarray:

@@ -108,6 +108,14 @@ def test_bands_of_other_names_are_outside(pictures):
     assert "bands x,y,z" in check(pictures, cutouts(bands=("x", "y", "z"))).words()[0]
 
 
+def test_an_image_that_nobody_took_is_told(pictures):
+    values = cutouts().values
+    values[1, 2] = 0.25
+    fine, lost = check(pictures, cutouts(values=values)).words()
+    assert fine == "fits"
+    assert lost == "outside: nothing in g: all pixels are equal"
+
+
 @pytest.mark.parametrize("unit", ["picture", "nanomaggy"])
 def test_a_wrong_number_of_bands_is_outside_and_still_has_the_shape_of_the_network(pictures, unit):
     grey = np.full((2, 1, 8, 8), 0.5, np.float32)

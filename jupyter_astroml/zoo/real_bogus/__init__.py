@@ -1,0 +1,1 @@
+"""Real or bogus: a rotation-equivariant CNN on science, template and difference images."""

@@ -11,6 +11,9 @@ purpose and costs 0.02 ms an object: the bundled one would take hours.
 The naive way is what one would write without this package: ``dask.array.map_blocks`` over blocks of
 64 objects, with a function that builds the network and loads its weights each time.
 
+With ``--hyrax PYTHON`` the same weights and values go through hyrax's ``infer`` as well, in the
+environment of that interpreter (``pip install torch==2.13.0 hyrax``, where only a CPU is there).
+
 Prints one JSON object last.  ``--quick`` is good for a look only.
 """
 
@@ -20,6 +23,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import threading
@@ -97,6 +101,42 @@ def naive_rate(path: Path, n: int) -> Rate:
         return clock.rate(len(answers.compute()))
 
 
+def hyrax_rate(python: Path, path: Path, n: int) -> float:
+    """Objects a second of hyrax's ``infer``, in the environment of an interpreter."""
+    here = Path(__file__).parent
+    # Its one process may use every core.
+    environment = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
+    environment["PYTHONPATH"] = os.pathsep.join([str(here), str(here.parent)])
+    done = subprocess.run(
+        [python, here / "hyrax_infer.py", path / "values.npy", MODEL, str(n)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"hyrax failed:\n{done.stderr[-3000:]}")
+    return float(json.loads(done.stdout.splitlines()[-1])["objects_per_second"])
+
+
+def against_hyrax(python: Path | None, bench: Bench, engine: Engine, n: int) -> Any:
+    """The rates of hyrax and of an engine, in turn, and by how much the engine is faster."""
+    if python is None:
+        return "not compared: give --hyrax PYTHON, an interpreter whose environment has it"
+    size = fit_block_size(engine, bench.job, bench.references(100_000)).objects
+    pairs = [
+        (hyrax_rate(python, bench.path, n), bench.rate(engine, n, block=size).wall)
+        for _ in range(3)
+    ]
+    return {
+        "objects": n,
+        "objects_per_second": round(statistics.median(theirs for theirs, _ in pairs), 1),
+        "ratios": [round(ours / theirs, 2) for theirs, ours in pairs],
+        "dask_is_faster": round(statistics.median(ours / theirs for theirs, ours in pairs), 2),
+        "goal": NAIVE_GOAL,
+    }
+
+
 def compare(
     bench: Bench, engine: Engine, bare: Bare, *, step: int, seconds: float, rounds: int
 ) -> dict[str, Any]:
@@ -169,7 +209,9 @@ def memory(
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="a look, not a measurement")
-    quick = parser.parse_args().quick
+    parser.add_argument("--hyrax", type=Path, metavar="PYTHON", help="interpreter that has hyrax")
+    given = parser.parse_args()
+    quick = given.quick
     seconds, rounds = (3.0, 2) if quick else (8.0, 5)
     load = [os.getloadavg()[0]]
     with tempfile.TemporaryDirectory() as name:
@@ -182,6 +224,8 @@ def main() -> None:
         with Dask(inference.perform, workers=WORKERS) as cluster:
             found = compare(bench, cluster, bare, step=step, seconds=seconds, rounds=rounds)
             ratios["dask"] = found
+            hyrax = against_hyrax(given.hyrax, bench, cluster, found["objects"])
+            say(f"hyrax: {hyrax}")
         local = inference.memory(bench, workers=WORKERS, quick=quick)
         slow = naive_rate(bench.path, 64 * WORKERS * (2 if quick else 4))
         digest = poison_model(root / "site", "simulated_cheap", milliseconds=0.02, fixed=1.0)
@@ -231,7 +275,7 @@ def main() -> None:
                     "goal": NAIVE_GOAL,
                 },
                 "memory": {**local, **flat},
-                "hyrax": "not compared: it brings torch for CUDA, of several GB, and a database",
+                "hyrax": hyrax,
             }
         )
     )

@@ -240,14 +240,13 @@ def main() -> None:
         ).start()
         try:
             engine = Pool(service.url, ask=asked, token=provider.token("one"))
+            found = compare(bench, engine, bare, step=step, seconds=seconds, rounds=rounds)
             process = psutil.Process(service.process.pid)
             before = sum(process.cpu_times()[:2])
-            found = compare(bench, engine, bare, step=step, seconds=seconds, rounds=rounds)
+            bench.rate(engine, found["objects"], block=found["block"])
             took = sum(process.cpu_times()[:2]) - before
-            ratios["pool"] = {
-                **found,
-                "service_mb_per_cpu_second": round(rounds * found["objects"] * each / took / 1e6),
-            }
+            moved = found["objects"] * each / 1e6
+            ratios["pool"] = {**found, "service_mb_per_cpu_second": round(moved / took)}
             engine.close()
             factors = (1, 10) if quick else (1, 10, 100)
             flat = {"pool": memory(service, provider.token("two"), digest, factors=factors)}

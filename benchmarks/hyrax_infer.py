@@ -1,9 +1,9 @@
 """hyrax's ``infer`` with the weights and the values of `engines.py`, in an environment of its own.
 
 ``engines.py --hyrax PYTHON`` starts this in the environment of that interpreter, which has hyrax
-and the few libraries that build a network here (jupyter_core, safetensors).  Prints one JSON object:
-objects a second of the second of two calls of ``infer``, as a user types it, with hyrax's own
-defaults; it reads the values object by object, as its data sets do, and writes its results.
+and the few libraries that build a network here (jupyter_core, safetensors).  Prints one JSON
+object: objects a second of the second of two calls of ``infer``, as a user types it, with hyrax's
+own defaults; it reads the values object by object, as its data sets do, and writes its results.
 """
 
 from __future__ import annotations

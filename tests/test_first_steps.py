@@ -65,6 +65,21 @@ def test_tables_of_ones_own_are_read_in_the_formats_of_astronomy(name, tmp_path)
         aml.read(path)
 
 
+def test_a_csv_keeps_long_numbers_and_texts_that_look_like_nothing(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("id,source,label\na,4295806720123456789,None\nb,,NA\n")
+    found = aml.read(path)
+    assert found["source"][0] == 4295806720123456789
+    assert found["source"].mask.tolist() == [False, True]
+    assert found["label"].tolist() == ["None", "NA"]
+
+
+def test_comments_of_a_fits_file_that_are_no_provenance_are_left_alone(tmp_path):
+    path = tmp_path / "rows.fits"
+    Table({"ra": [1.0]}, meta={"comments": ['{"survey": "mine"}']}).write(path)
+    assert aml.read(path)["ra"].tolist() == [1.0]
+
+
 def test_a_download_under_the_name_of_another_format_is_refused(tmp_path):
     with aml.archive("http://127.0.0.1:9/tap") as sky, pytest.raises(ArchiveError, match="no csv"):
         sky.download("SELECT 1", tmp_path / "x.csv")

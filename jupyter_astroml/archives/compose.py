@@ -38,8 +38,8 @@ PRODUCTS = (
     "temporally-resolved-dataset",
     "time-cube",
 )
-# Degrees, or hours and degrees with their letters or colons.
 _NUMBER = re.compile(r"\s*[+-]?[\d.]+\s*(?:d|deg|°)?\s*")
+# Degrees, or hours and degrees with their letters or colons.
 _COORDINATES = re.compile(r"\s*[\d.+-][\d.:hms°'\"d\s]*[\s,]+[\d.+-][\d.:ms°'\"d\s]*")
 # What an observer asks ObsCore for first (ObsCore 1.1 table 1).
 _OBSERVATION = (

@@ -25,6 +25,15 @@ _FORMATS = {
     # astropy's own reader takes texts that begin with "nan", such as nanomaggy, for numbers.
     ".csv": "pandas.csv",
 }
+# Nothing but an empty cell is missing: NA and None may be names, and a column of long integers must
+# not become numbers of half their digits where one is absent.
+_OPTIONS = {
+    "pandas.csv": {
+        "dtype_backend": "numpy_nullable",
+        "keep_default_na": False,
+        "na_values": [""],
+    }
+}
 _PIECE = 2**20
 # What is kept of where rows are from; their hash is not, since they may have been changed.
 _ORIGIN = ("archive", "url", "adql", "job", "date")
@@ -82,14 +91,22 @@ def _votable(path: Path) -> Table:
 def _plain(path: Path, form: str) -> Table:
     from astropy.table import Table
 
-    table = Table.read(path, format=form)
+    table = Table.read(path, format=form, **_OPTIONS.get(form, {}))
     # FITS has bytes for texts.
     table.convert_bytestring_to_unicode()
-    # The shell's FITS files say in their comments where they are from, in one JSON value.
-    with suppress(ValueError, TypeError, RecursionError):
-        told = json.loads("".join(table.meta.get("comments", "")))
-        table.meta["astroml"] = _known(told["astroml"])
+    told = table.meta.pop("astroml", None) or _in_comments(table.meta.get("comments", ""))
+    if isinstance(told, dict):
+        table.meta["astroml"] = _known(told)
     return table
+
+
+def _in_comments(lines: Any) -> Any:
+    """Return where rows are from, as the shell's FITS files say it: in one JSON value."""
+    with suppress(ValueError, TypeError, RecursionError):
+        told = json.loads("".join(lines))
+        # Answers of a run say it of their query.
+        return (told.get("astroml") or told.get("query")) if isinstance(told, dict) else None
+    return None
 
 
 def _pieces(path: Path) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import click
 
-from jupyter_astroml.cli.options import ARCHIVE, FORMATS, JSON, OUT
+from jupyter_astroml.cli.options import ARCHIVE, JSON, OUT
 from jupyter_astroml.cli.printing import plain_rows, print_json, warn_of_simulation, write_table
 
 
@@ -70,13 +70,9 @@ def archive_login(name: str, as_json: bool) -> None:  # noqa: FBT001
 @ARCHIVE
 def archive_keep(file: Path, table: str, name: str) -> None:
     """Keep FILE as TABLE (schema.table) on an archive that keeps tables of its users."""
-    from astropy.table import Table
-
     from jupyter_astroml import session
 
-    if file.suffix not in FORMATS:
-        raise click.BadParameter(f"{file.suffix or 'no suffix'}: use one of {', '.join(FORMATS)}")
-    rows = Table.read(file, format=FORMATS[file.suffix])
+    rows = session.read(file)
     called = session.archive(name).keep(rows, name=table)
     click.echo(f"{len(rows)} rows in {called}")
 

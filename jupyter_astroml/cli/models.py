@@ -26,7 +26,7 @@ models.add_command(import_)
 
 
 @models.command("list")
-@click.option("--task", default="", help="Such as classify or detect.")
+@click.option("--task", default="", help="Such as classify, detect or regress.")
 @click.option("--kind", default="", help="Such as cutouts or light_curves.")
 @JSON
 def models_list(task: str, kind: str, as_json: bool) -> None:  # noqa: FBT001

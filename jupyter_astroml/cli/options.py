@@ -84,7 +84,9 @@ def rows_taken(command: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(command)
     def asked(*, adql: str, file: Path | None, name: str, **others: Any) -> Any:
         if bool(adql) == (file is not None):
-            raise click.UsageError("Give --query with ADQL, or --table with a file.")
+            raise click.UsageError(
+                "Give --query with ADQL, or --table with a file.", click.get_current_context()
+            )
 
         def rows() -> Any:
             from jupyter_astroml import session

@@ -84,7 +84,8 @@ def tell_run(run: Any, *, out: Path | None, as_json: bool) -> None:
     found = run.predictions(arrays=False)
     table = found.to_table()
     asked = dict(run.meta.get("query", {}))
-    table.meta["query"] = asked
+    # Where the rows came from is where the answers came from; files say it under this name.
+    table.meta |= {"query": asked, "astroml": asked}
     warn_of_simulation(asked)
     if out:
         write_table(table, out)
@@ -120,9 +121,10 @@ def write_table(table: Any, path: Path) -> None:
             plain[name] = [text or "" for text in texts]
             plain[name].description = column.description
             plain[name].meta = dict(column.meta)
-    # Nested provenance fits into JSON, not into FITS cards.
-    told = json.dumps(dict(table.meta), default=str)
-    plain.meta = {"comments": [told]} if path.suffix == ".fits" else {"astroml": told}
+    # Nested provenance fits into JSON, not into FITS cards, which lose blanks where they break.
+    told = json.dumps(dict(table.meta), default=str, separators=(",", ":"))
+    unbroken = told.replace(" ", "\\u0020")
+    plain.meta = {"comments": [unbroken]} if path.suffix == ".fits" else {"astroml": told}
     plain.write(path, format=FORMATS[path.suffix], overwrite=True)
 
 

@@ -300,7 +300,9 @@ def runs(folder: Path | None, as_json: bool) -> None:  # noqa: FBT001
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("ids", nargs=-1, required=True)
 @click.option("--method", default="smoothgrad", show_default=True, help="Attribution method.")
-@click.option("--target", default=None, help="Class, or time in days; default: the prediction.")
+@click.option(
+    "--target", default=None, help="Class, parameter, or time in days; default: the prediction."
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the maps as .npz.")
 @click.option("--trust", "judge", is_flag=True, help="Test how far the maps can be trusted.")
 @JSON
@@ -355,7 +357,9 @@ def cite(used: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001
     """Say what to cite for USED: folders of runs, and names of archives and models."""
     from jupyter_astroml import session
 
-    found = session.cite(*(session.open_run(u) if Path(u).is_dir() else u for u in used))
+    models = {entry.name for entry in session.models()}
+    runs = {u for u in used if u not in models and Path(u).is_dir()}
+    found = session.cite(*(session.open_run(u) if u in runs else u for u in used))
     if as_json:
         print_json({"bibtex": found.bibtex, "acknowledgements": list(found.acknowledgements)})
     else:

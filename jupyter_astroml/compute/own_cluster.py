@@ -155,12 +155,12 @@ class OwnCluster:
 def _refuse_scripts_without_guard() -> None:
     """Refuse a script that begins anew in each of its workers.
 
-    Processes that Python starts import the script they come from (`multiprocessing`, "Safe
-    importing of main module"); programs started as modules, notebooks and prompts they do not.
+    Processes that Python starts import the script or module they come from (`multiprocessing`,
+    "Safe importing of main module"); packages that were started, notebooks and prompts they do not.
     """
     main = sys.modules.get("__main__")
-    file = getattr(main, "__file__", None)
-    if not file or getattr(main, "__spec__", None) is not None:
+    file, spec = getattr(main, "__file__", None), getattr(main, "__spec__", None)
+    if not file or (spec is not None and spec.name.rpartition(".")[2] == "__main__"):
         return
     try:
         body = ast.parse(Path(file).read_bytes()).body

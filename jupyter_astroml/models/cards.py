@@ -251,6 +251,16 @@ class Card(_Strict):
         return self.input.kind
 
     @property
+    def width(self) -> int:
+        """How many numbers the network gives an object, or a cadence of it.
+
+        For the task ``regress`` the values and the Cholesky factor of their covariance; see
+        `jupyter_astroml.models.estimates`.
+        """
+        k = len(self.outputs.names)
+        return k + k * (k + 1) // 2 if self.task == "regress" else k
+
+    @property
     def key_metric(self) -> str:
         """The main metric in words, or that there is none."""
         found = self.facts.evaluation if self.facts else {}

@@ -30,7 +30,7 @@ def heads(module: torch.nn.Module, card: Card) -> dict[str, torch.nn.Module]:
     ModelError
         If the network has none.
     """
-    k = len(card.outputs.names)
+    k = card.width
     # Two classes need one logit only.
     wanted = {k, 1} if k == 2 else {k}
     sizes = {name: _size(layer) for name, layer in module.named_modules()}

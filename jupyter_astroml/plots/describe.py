@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -85,6 +86,13 @@ def attribution(attributions: Attributions, row: int = 0) -> str:
     return words.replace("%", "\u00a0%")
 
 
+def _with_error(value: float, error: float) -> str:
+    """Write a value and its error, to the second digit of the error."""
+    digits = 1 - math.floor(math.log10(error)) if 0 < error < math.inf else 3
+    digits = min(max(digits, 0), 12)
+    return f"{value:.{digits}f} ± {error:.{digits}f}"
+
+
 def prediction(predictions: Predictions, row: int = 0) -> str:
     """Say in words what the model answered for one object."""
     name = predictions.ids[row]
@@ -100,7 +108,7 @@ def prediction(predictions: Predictions, row: int = 0) -> str:
     elif predictions.parameters:
         units = dict(predictions.meta.get(UNITS) or {})
         told = [
-            f"{p} {get[p]:.3f} ± {get[f'{p}_std']:.3f} {units.get(p, '')}".rstrip()
+            f"{p} {_with_error(get[p], get[f'{p}_std'])} {units.get(p, '')}".rstrip()
             for p in predictions.parameters
         ]
         words = f"{name}: {', '.join(told)}."

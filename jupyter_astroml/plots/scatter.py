@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from bokeh.models import (
 from bokeh.models.annotations import Legend, LegendItem
 from bokeh.transform import factor_mark, transform
 
-from jupyter_astroml.core.records import Predictions
+from jupyter_astroml.core.records import UNITS, Predictions
 
 from .look import INK, QUIET, canvas, colours, markers, plain
 
@@ -26,18 +28,19 @@ WITH, WITHOUT = "with events", "no event"
 _TITLES = {
     "confidence": "probability of the label",
     "uncertainty": "uncertainty",
-    "disagreement": "disagreement of the members [nat]",
+    "disagreement": "disagreement of the members",
     "max_probability": "largest probability",
     "n_events": "number of events",
     "t_max": "time of the largest probability [days]",
 }
 
 
-def axis_title(name: str) -> str:
-    """Return the label of an axis for a column of predictions."""
+def axis_title(name: str, units: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the label of an axis for a column of predictions, with its unit where it has one."""
     if name.startswith("p_"):
         return f"probability of {name[2:]}"
-    return _TITLES.get(name, name.replace("_", " "))
+    unit = f" [{units[name]}]" if units.get(name) else ""
+    return _TITLES.get(name, name.replace("_", " ")) + unit
 
 
 def labels(predictions: Predictions) -> np.ndarray:
@@ -190,11 +193,14 @@ class ScatterView:
             number = np.full(len(self.rows), np.nan) if values is None else values[self.rows]
             self.source.data[axis] = np.asarray(number, dtype=np.float64)
         self.x, self.y = x, y
-        self.layout.xaxis.axis_label = plain(axis_title(x))
-        self.layout.yaxis.axis_label = plain(axis_title(y))
+        titles = self._title(x), self._title(y)
+        self.layout.xaxis.axis_label, self.layout.yaxis.axis_label = map(plain, titles)
         shown = [("id", "@id"), ("answer", "@group")]
-        shown += [(axis_title(x), "@x{0.000}"), (axis_title(y), "@y{0.000}")]
+        shown += [(titles[0], "@x{0.000}"), (titles[1], "@y{0.000}")]
         self._hover.tooltips = shown + ([("input", "@fit")] if "fit" in self.source.data else [])
+
+    def _title(self, name: str) -> str:
+        return axis_title(name, dict(self._predictions.meta.get(UNITS) or {}))
 
     def mark(self, row: int | None) -> None:
         """Put the ring around an object, by its row in the predictions; None takes it away."""
@@ -222,8 +228,8 @@ class ScatterView:
         a = np.asarray(have[self.x], dtype=float)[ok]
         b = np.asarray(have[self.y], dtype=float)[ok]
         words = (
-            f"{axis_title(self.x)} from {np.nanmin(a):.2f} to {np.nanmax(a):.2f}, "
-            f"{axis_title(self.y)} from {np.nanmin(b):.2f} to {np.nanmax(b):.2f}, "
+            f"{self._title(self.x)} from {np.nanmin(a):.2f} to {np.nanmax(a):.2f}, "
+            f"{self._title(self.y)} from {np.nanmin(b):.2f} to {np.nanmax(b):.2f}, "
             f"{int(ok.sum()):,} object{'' if ok.sum() == 1 else 's'}."
         )
         return words[0].upper() + words[1:]

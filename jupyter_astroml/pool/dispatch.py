@@ -306,7 +306,9 @@ class Dispatcher:
         # Being cancelled is not enough: wait_for of Python 3.11 loses what comes as it ends.
         while not self._closing:
             try:
-                self._look(await asyncio.wait_for(self._cluster.addresses(), _ASK_SECONDS))
+                there = await asyncio.wait_for(self._cluster.addresses(), _ASK_SECONDS)
+                if not self._closing:
+                    self._look(there)
             except (OSError, TimeoutError):
                 # The scheduler is away; its workers' connections tell whether they are, too.
                 self._look(set(self.slots))

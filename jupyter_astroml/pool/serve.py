@@ -114,6 +114,8 @@ def serve(policy: Policy, where: Place, *, tell: Callable[[str], Any]) -> None:
         port=where.port,
         access_log=False,
         log_level="warning",
+        # Not httptools: it takes headers of any size, before anybody was asked for a token.
+        http="h11",
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
         limit_concurrency=2000,

@@ -334,12 +334,13 @@ from jupyter_astroml.compute.dask_engine import Dask
 """
 
 
+@pytest.mark.parametrize("started", [["script.py"], ["-m", "script"]])
 @pytest.mark.parametrize("guard", ["if True:", "if __name__ == '__main__':"])
-def test_a_script_that_its_workers_would_run_again_is_told_how_to_be_written(guard, tmp_path):
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(guard=guard))
+def test_a_script_that_its_workers_would_run_again_is_told_so(guard, started, tmp_path):
+    (tmp_path / "script.py").write_text(SCRIPT.format(guard=guard))
     done = subprocess.run(
-        [sys.executable, script],
+        [sys.executable, *started],
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         capture_output=True,
         text=True,

@@ -7,7 +7,9 @@ from jupyter_astroml.core.records import UNITS, Predictions
 from jupyter_astroml.models import answers, estimates
 from jupyter_astroml.models.answers import classify
 from jupyter_astroml.models.cards import Card, Outputs
+from jupyter_astroml.models.embedding import heads
 from jupyter_astroml.plots import describe
+from jupyter_astroml.plots.scatter import ScatterView
 
 
 @pytest.fixture
@@ -137,7 +139,30 @@ def test_a_table_of_answers_has_the_units_of_the_card():
     assert table["b"].unit is None
     assert table.meta == {"model": "lengths"}
     assert found.parameters == ("a", "b")
-    assert describe.prediction(found) == "x: a 1.000 ± 0.300 arcsec, b 2.000 ± 0.640."
+    assert describe.prediction(found) == "x: a 1.00 ± 0.30 arcsec, b 2.00 ± 0.64."
+
+
+def test_an_axis_of_a_measured_number_has_its_unit():
+    columns, _ = answers.regress(measured(), np.array([[ONE], [ONE]]))
+    found = Predictions(
+        ids=np.array(["x", "y"]),
+        status=np.array(["ok", "ok"]),
+        columns=columns,
+        meta={"model": "lengths", UNITS: answers.units_of(measured())},
+    )
+    view = ScatterView(found)
+    view.choose(x="a", y="b")
+    assert view.layout.xaxis.axis_label == "a [arcsec]"
+    assert view.layout.yaxis.axis_label == "b"
+
+
+def test_the_head_of_a_network_that_measures_has_values_and_covariance():
+    from torch import nn
+
+    card = measured()
+    assert card.width == len(ONE)
+    network = nn.Sequential(nn.Linear(7, 2), nn.ReLU(), nn.Linear(2, 5))
+    assert list(heads(network, card)) == ["2"]
 
 
 def test_a_card_that_forgets_a_unit_is_refused():

@@ -122,7 +122,9 @@ def test_a_job_runs_from_the_first_byte_of_a_chunk(make_pool, client, job, objec
     other, told = ready.create(job()), []
     with socket.create_connection((where.hostname, where.port), timeout=20) as door:
         door.sendall(head.encode() + b"x" * 100)
-        time.sleep(0.5)
+        end = time.monotonic() + 20
+        while not ready.get("me")["used"]["running_jobs"] and time.monotonic() < end:
+            time.sleep(0.05)
         with pytest.raises(RunError, match="stopped"):
             ready.send(other, 0, values, full=told.append, stopped=lambda: bool(told))
     assert told == ["1 of your jobs are running"]

@@ -260,8 +260,9 @@ def test_who_waits_is_answered_while_a_pool_stops_and_nobody_is_let_in(
     pool = make_pool("draining")
     ready = client(pool)
     name = ready.create(job("slow"))
-    for number in range(4):
-        ready.send(name, number, objects(250, seed=number))
+    # Four seconds of work.
+    for number in range(16):
+        ready.send(name, number, objects(500, seed=number))
     pool.process.send_signal(signal.SIGTERM)
     header = {"Authorization": f"Bearer {provider.token('bob')}"}
     end = time.monotonic() + 5
@@ -275,7 +276,7 @@ def test_who_waits_is_answered_while_a_pool_stops_and_nobody_is_let_in(
     assert not ready.fetch(name, 0).status.any()
     assert pool.process.wait(40) == 0
     pool.start()
-    for number in range(1, 4):
+    for number in range(1, 16):
         assert not ready.fetch(name, number).status.any()
 
 

@@ -8,6 +8,7 @@ import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -343,6 +344,19 @@ def test_a_flood_is_stopped_before_memory_is_taken(pool, ask, new_job, objects):
     about = {"model": "poison", "digest": _digest(ask), **shape(few)}
     reply = ask("POST", "/v1/infer", params=about, data=few.tobytes(), user="bob")
     assert reply.status_code == 200
+
+
+def test_headers_without_end_are_refused_before_they_fill_the_memory(pool):
+    service = psutil.Process(pool.process.pid)
+    before, sent = service.memory_info().rss, 0
+    with socket.create_connection(("127.0.0.1", pool.port), timeout=20) as door:
+        door.sendall(b"GET /v1/models HTTP/1.1\r\nHost: x\r\nX-Much: ")
+        with suppress(OSError):
+            while sent < 64 << 20:
+                door.sendall(b"x" * (1 << 20))
+                sent += 1 << 20
+    assert sent < 32 << 20
+    assert service.memory_info().rss - before < 16 << 20
 
 
 def _digest(ask):

@@ -212,6 +212,8 @@ function task(name: string, trans: TranslationBundle): string {
       return trans.__('classifies');
     case 'detect':
       return trans.__('detects');
+    case 'regress':
+      return trans.__('measures');
     default:
       return name;
   }

@@ -143,7 +143,7 @@ def test_a_table_of_answers_has_the_units_of_the_card():
 
 
 def test_an_axis_of_a_measured_number_has_its_unit():
-    columns, _ = answers.regress(measured(), np.array([[ONE], [ONE]]))
+    columns, _ = answers.regress(measured(), np.array([[ONE, ONE]]))
     found = Predictions(
         ids=np.array(["x", "y"]),
         status=np.array(["ok", "ok"]),

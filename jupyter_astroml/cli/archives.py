@@ -11,7 +11,13 @@ from typing import Any, Literal
 import click
 
 from jupyter_astroml.cli.options import ARCHIVE, JSON, OUT
-from jupyter_astroml.cli.printing import plain_rows, print_json, warn_of_simulation, write_table
+from jupyter_astroml.cli.printing import (
+    plain_rows,
+    print_json,
+    waiting,
+    warn_of_simulation,
+    write_table,
+)
 
 
 @click.group()
@@ -37,7 +43,9 @@ def archive_find(keywords: tuple[str, ...], waveband: str, as_json: bool) -> Non
     from jupyter_astroml import session
 
     more = {"waveband": waveband} if waveband else {}
-    _tell_archives(session.find(keywords=list(keywords), **more), as_json=as_json)
+    with waiting("asking the registry"):
+        found = session.find(keywords=list(keywords), **more)
+    _tell_archives(found, as_json=as_json)
 
 
 def _tell_archives(found: Any, *, as_json: bool) -> None:
@@ -140,7 +148,8 @@ def query(
         else:
             click.echo(f"{file}: {out}" + (" (cut)" if about["overflow"] else ""))
         return
-    rows = session.archive(name).query(adql, mode=mode, maxrec=maxrec)
+    with waiting("asking the archive"):
+        rows = session.archive(name).query(adql, mode=mode, maxrec=maxrec)
     _tell_rows(rows, out=out, as_json=as_json)
 
 
@@ -180,7 +189,8 @@ def images(name: str, out: Path | None, as_json: bool, **asked: Any) -> None:  #
     """Find images in an archive, without ADQL."""
     from jupyter_astroml import session
 
-    rows = session.archive(name).images(**_quantities(asked))
+    with waiting("asking the archive"):
+        rows = session.archive(name).images(**_quantities(asked))
     _tell_rows(rows, out=out, as_json=as_json)
 
 
@@ -193,7 +203,8 @@ def spectra(name: str, out: Path | None, as_json: bool, **asked: Any) -> None:  
     """Find spectra in an archive, without ADQL."""
     from jupyter_astroml import session
 
-    rows = session.archive(name).spectra(**_quantities(asked))
+    with waiting("asking the archive"):
+        rows = session.archive(name).spectra(**_quantities(asked))
     _tell_rows(rows, out=out, as_json=as_json)
 
 

@@ -85,6 +85,20 @@ class InputContract(_Strict):
     notes: str = ""
 
 
+# Columns that answers have beside those of the parameters.
+_TAKEN = {"id", "ra", "dec", "status", "fit", "uncertainty", "disagreement"}
+
+
+def _unit(text: str) -> None:
+    """Refuse what astropy does not know as a unit."""
+    from astropy import units as u
+
+    try:
+        u.Unit(text)
+    except ValueError as err:
+        raise ValueError(f"{text!r} is no unit that astropy knows") from err
+
+
 class Outputs(_Strict):
     """What the model answers.
 
@@ -105,9 +119,19 @@ class Outputs(_Strict):
     description: str = ""
 
     @model_validator(mode="after")
-    def _has_a_unit_for_each_parameter(self) -> Self:
-        if self.axis == "parameter" and len(self.units) != len(self.names):
+    def _names_columns_of_their_own(self) -> Self:
+        if self.axis != "parameter":
+            if self.units:
+                raise ValueError("only parameters have units")
+            return self
+        if len(self.units) != len(self.names):
             raise ValueError(f"{len(self.units)} units for {len(self.names)} parameters")
+        made = [name + end for name in self.names for end in ("", "_std", "_low", "_high")]
+        taken = sorted(set(made) & _TAKEN) or sorted({n for n in made if made.count(n) > 1})
+        if taken:
+            raise ValueError(f"two columns of the answers would be called {taken[0]!r}")
+        for unit in self.units:
+            _unit(unit)
         return self
 
 
@@ -249,6 +273,12 @@ class Card(_Strict):
     def kind(self) -> str:
         """Kind of record that the model takes."""
         return self.input.kind
+
+    @model_validator(mode="after")
+    def _answers_what_its_task_says(self) -> Self:
+        if (self.task == "regress") != (self.outputs.axis == "parameter"):
+            raise ValueError("the task 'regress' and outputs of the axis 'parameter' go together")
+        return self
 
     @property
     def width(self) -> int:

@@ -165,6 +165,23 @@ def test_the_head_of_a_network_that_measures_has_values_and_covariance():
     assert list(heads(network, card)) == ["2"]
 
 
-def test_a_card_that_forgets_a_unit_is_refused():
-    with pytest.raises(ValueError, match="1 units for 2 parameters"):
-        Outputs(axis="parameter", names=("a", "b"), units=("arcsec",))
+@pytest.mark.parametrize(
+    ("names", "units", "why"),
+    [
+        (("a", "b"), ("arcsec",), "1 units for 2 parameters"),
+        (("a", "fit"), ("", ""), "two columns.*'fit'"),
+        (("a", "a_std"), ("", ""), "two columns.*'a_std'"),
+        (("a",), ("furlong per fortnite",), "no unit"),
+    ],
+)
+def test_parameters_that_could_not_be_told_apart_or_measured_are_refused(names, units, why):
+    with pytest.raises(ValueError, match=why):
+        Outputs(axis="parameter", names=names, units=units)
+
+
+def test_classes_have_no_units_and_who_measures_has_parameters():
+    with pytest.raises(ValueError, match="only parameters"):
+        Outputs(axis="class", names=("a", "b"), units=("", ""))
+    wrong = measured().model_dump() | {"outputs": {"axis": "class", "names": ["a", "b"]}}
+    with pytest.raises(ValueError, match="go together"):
+        Card.model_validate(wrong)

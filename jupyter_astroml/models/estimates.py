@@ -92,7 +92,9 @@ def joined(logits: np.ndarray, names: Sequence[str]) -> Estimates:
     return Estimates(tuple(names), mean, within + between, scatter)
 
 
-def calibration(found: Estimates, truth: np.ndarray) -> dict[str, float]:
+def calibration(
+    found: Estimates, truth: np.ndarray, *, alike: Sequence[Sequence[str]] = ()
+) -> dict[str, float]:
     """Return the numbers that make intervals hold the truth as often as they say.
 
     Parameters
@@ -101,14 +103,16 @@ def calibration(found: Estimates, truth: np.ndarray) -> dict[str, float]:
         Of objects that training did not see.
     truth : ndarray, shape (n, k)
         In the units of the card.
+    alike : sequence of sequence of str
+        Outputs that a symmetry exchanges, such as x and y: they share a width, which is known
+        better then.
     """
     off = np.abs(truth - found.values) / found.sigma
     numbers: dict[str, float] = {}
-    for level in LEVELS:
-        numbers |= {
-            f"width_{_percent(level)}_{name}": _held(off[:, i], level)
-            for i, name in enumerate(found.names)
-        }
+    for name in found.names:
+        peers = next((group for group in alike if name in group), (name,))
+        sizes = off[:, [found.names.index(peer) for peer in peers]].ravel()
+        numbers |= {f"width_{_percent(level)}_{name}": _held(sizes, level) for level in LEVELS}
     distance = widened(found, numbers).distance(truth)
     numbers |= {f"radius_{_percent(level)}": _held(distance, level) for level in LEVELS}
     return numbers

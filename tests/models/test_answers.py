@@ -185,3 +185,12 @@ def test_classes_have_no_units_and_who_measures_has_parameters():
     wrong = measured().model_dump() | {"outputs": {"axis": "class", "names": ["a", "b"]}}
     with pytest.raises(ValueError, match="go together"):
         Card.model_validate(wrong)
+
+
+def test_numbers_that_a_symmetry_exchanges_share_their_widths():
+    truth = np.random.default_rng(2).standard_normal((500, 2)) * [0.3, 1.3]
+    found = estimates.joined(np.tile([0.0, 0.0, 1.0, 0.0, 1.0], (1, 500, 1)), ("a", "b"))
+    numbers = estimates.calibration(found, truth, alike=[("a", "b")])
+    alone = estimates.calibration(found, truth)
+    assert numbers["width_68_a"] == numbers["width_68_b"]
+    assert alone["width_68_a"] < numbers["width_68_a"] < alone["width_68_b"]

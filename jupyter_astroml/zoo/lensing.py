@@ -204,14 +204,14 @@ def draw(priors: Priors, *, rng: np.random.Generator) -> Lens:
     """
     _check(priors)
     theta_e = rng.uniform(*priors.theta_e)
-    x, y = priors.offset * _normal(rng, 2)
+    x, y = (priors.offset * _normal(rng, 2)).tolist()
     angle = rng.uniform(0, math.pi)
     e1, e2 = _ellipticity(rng.uniform(*priors.mass_ratio), angle)
     gamma1, gamma2 = _polar(priors.shear * math.sqrt(rng.random()), rng.uniform(0, 2 * math.pi))
     mass = Mass(theta_e, e1, e2, x, y, gamma1, gamma2, slope=rng.uniform(*priors.slope))
     along = angle + priors.misalignment * _normal(rng, 1)[0]
     le1, le2 = _ellipticity(rng.uniform(*priors.light_ratio), along)
-    dx, dy = priors.light_offset * _normal(rng, 2)
+    dx, dy = (priors.light_offset * _normal(rng, 2)).tolist()
     galaxy = Light(
         rng.uniform(*priors.lens_magnitude),
         _even_in_log(rng, priors.lens_radius),

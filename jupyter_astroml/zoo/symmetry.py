@@ -165,7 +165,7 @@ class GroupConvolution(_Oriented):
 
     def __init__(self, before: int, after: int, *, k: int = 3, order: int = ORDER) -> None:
         cells = torch.arange(k * k).reshape(k, k)
-        product, inverse = _group(order)
+        product, inverse = group(order)
         # Orientation g of a filter: its planes in the order g⁻¹h, each plane turned by g.
         index = torch.stack(
             [
@@ -187,7 +187,7 @@ def turned(x: Tensor, g: int) -> Tensor:
     return torch.rot90(x, g % 4, (-2, -1))
 
 
-def _group(order: int) -> tuple[list[list[int]], list[int]]:
+def group(order: int) -> tuple[list[list[int]], list[int]]:
     """Return the table of products (g after h) and the inverses, found by acting on a square."""
     square = torch.arange(4).reshape(2, 2)
     places = [turned(square, g).flatten().tolist() for g in range(order)]

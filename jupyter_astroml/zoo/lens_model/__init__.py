@@ -1,0 +1,1 @@
+"""Mass of a strong lens from its image: Einstein radius, ellipticity and centre with covariance."""

@@ -1,0 +1,1 @@
+"""Strong gravitational lenses in gri colour pictures of CFHTLS: symmetric residual networks."""

@@ -140,7 +140,7 @@ Span = tuple[float, float]
 
 @dataclass(frozen=True)
 class Priors:
-    """Ranges from which lenses are drawn, evenly unless said otherwise.
+    """Ranges from which lenses are drawn, evenly unless `draw` says otherwise.
 
     Attributes
     ----------
@@ -493,10 +493,17 @@ def _lenstronomy(module: str) -> Any:
 def _check(priors: Priors) -> None:
     """Refuse ranges that hold no lens."""
     for name, value in vars(priors).items():
-        if isinstance(value, tuple) and not 0 < value[0] <= value[1]:
+        low, high = value if isinstance(value, tuple) else (value, value)
+        # Axis ratios are those of the minor to the major axis; a mass whose slope is not between
+        # 1 and 3 is endless in the middle or at the outside.
+        most = 1.0 if name.endswith("_ratio") else 3.0 if name == "slope" else math.inf
+        least = 1.0 if name == "slope" else 0.0
+        fits = least < low <= high if isinstance(value, tuple) else low >= 0
+        if not (fits and high <= most):
             raise DataError(
-                f"The range of {name} is {value[0]} to {value[1]}",
-                remedy="give two positive numbers, the smaller first",
+                f"The range of {name} is {low} to {high}",
+                remedy="give two positive numbers, the smaller first; ratios up to 1, slopes in 1 "
+                "to 3",
             )
 
 

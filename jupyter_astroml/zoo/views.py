@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.zoo.symmetry import ORDER, Column
 
 
@@ -71,7 +72,17 @@ def magnified(light: Tensor, *, side: int, zoom: int) -> Tensor:
     Returns
     -------
     Tensor, shape (n, plane, side, side)
+
+    Raises
+    ------
+    ModelError
+        If the pictures are smaller: a wrong part would be looked at in silence.
     """
+    if light.shape[-1] < side * zoom:
+        raise ModelError(
+            f"Pictures have {light.shape[-1]} pixels on a side, and the network looks at "
+            f"{side * zoom}"
+        )
     edge = (light.shape[-1] - side * zoom) // 2
     view = light[:, :, edge : light.shape[-2] - edge, edge : light.shape[-1] - edge]
     return functional.avg_pool2d(view, zoom)

@@ -107,6 +107,12 @@ def test_a_range_without_lenses_is_refused():
         lensing.draw(Priors(theta_e=(2.0, 1.0)), rng=np.random.default_rng(0))
     with pytest.raises(DataError, match="source_radius"):
         lensing.draw(Priors(source_radius=(0.0, 1.0)), rng=np.random.default_rng(0))
+    with pytest.raises(DataError, match="mass_ratio"):
+        lensing.draw(Priors(mass_ratio=(1.5, 2.0)), rng=np.random.default_rng(0))
+    with pytest.raises(DataError, match="slope"):
+        lensing.draw(Priors(slope=(0.2, 0.3)), rng=np.random.default_rng(0))
+    with pytest.raises(DataError, match="shear"):
+        lensing.draw(Priors(shear=-0.1), rng=np.random.default_rng(0))
 
 
 def test_without_lenstronomy_the_error_names_the_extra(monkeypatch):

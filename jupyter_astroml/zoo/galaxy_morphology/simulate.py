@@ -238,7 +238,7 @@ def draw(
             light * np.float32(w) for (light, _, _), w in zip(layers, weights, strict=True)
         )
     if seeing > 0:
-        image = _blurred(image, bands=bands, seeing=seeing, pixel_scale=pixel_scale)
+        image = blurred(image, bands=bands, seeing=seeing, pixel_scale=pixel_scale)
     return image[:, pad:-pad, pad:-pad]
 
 
@@ -565,10 +565,13 @@ def _tint(band: str, g_r: float, r_i: float) -> float:
     return float(10 ** (0.4 * {"g": -g_r, "r": 0.0, "i": r_i}[band]))
 
 
-def _blurred(
+def blurred(
     image: np.ndarray, *, bands: Sequence[str], seeing: float, pixel_scale: float
 ) -> np.ndarray:
-    """Convolve with a core and wings, both Gaussian, by their known Fourier transforms."""
+    """Convolve an image with a star's: core and wings, Gaussians by their Fourier transforms.
+
+    What leaves the image on one side comes back on the other: give it some empty room around.
+    """
     from scipy import fft
 
     ny, nx = image.shape[1:]

@@ -3,7 +3,7 @@
 Lanusse et al. 2018 (MNRAS 473, 3895; CMU DeepLens) found lenses with a residual network of 46
 layers on one band, trained on turned copies; Jacobs et al. 2017 (MNRAS 471, 167) searched CFHTLS
 with an ensemble of convolutional networks on gri colour pictures.
-Here an ensemble of small residual networks looks at gri; turns and mirror images are in the filters
+Here a small residual network, or several, look at gri; turns and mirror images are in the filters
 (`jupyter_astroml.zoo.symmetry`), so that fewer layers and fewer pictures do.
 Arcs of a galaxy stand within 3 arcsec, those of a group at up to 8: the network looks at the middle
 9 arcsec pixel by pixel and at the middle 18 arcsec in pixels twice as wide.

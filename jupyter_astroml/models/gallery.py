@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,20 +63,29 @@ def picture(entry: Entry) -> bytes:
     except (OSError, ValueError, KeyError):
         return b""
     if values.ndim == 4:
-        return _png(_image(values[0], unit=entry.card.input.flux_unit))
+        asked = entry.card.input
+        return _png(_image(values[0], unit=asked.flux_unit, bands=asked.bands))
     if values.ndim == 2 and values.shape[1] > 1:
         # The liveliest one shows best what the model looks for.
         return _png(_curve(values[np.ptp(values, axis=1).argmax()]))
     return b""
 
 
-def _image(planes: np.ndarray, *, unit: str) -> np.ndarray:
-    """Return levels 0 to 255 of shape (y, x, 3)."""
-    shown = planes[:3] if len(planes) >= 3 else np.repeat(planes[:1], 3, axis=0)
+def _image(planes: np.ndarray, *, unit: str, bands: Sequence[str]) -> np.ndarray:
+    """Return levels 0 to 255 of shape (y, x, 3); planes that are no filters stand in a row."""
+    shown = planes[:3]
     if unit != "picture":
-        low, high = np.nanquantile(shown, [0.02, 0.998])
-        shown = np.arcsinh(10 * (shown - low) / max(high - low, 1e-30)) / np.arcsinh(10)
+        # Filters have a letter or two.
+        filters = any(len(band) <= 2 for band in bands)
+        parts = [shown] if len(planes) >= 3 and filters else [planes[:1]] if filters else planes
+        shown = np.concatenate([_stretched(np.atleast_3d(part.T).T) for part in parts], axis=-1)
+    shown = shown if len(shown) == 3 else np.repeat(shown[:1], 3, axis=0)
     return np.rint(255 * np.clip(np.nan_to_num(shown), 0, 1)).astype(np.uint8).transpose(1, 2, 0)
+
+
+def _stretched(planes: np.ndarray) -> np.ndarray:
+    low, high = np.nanquantile(planes, [0.02, 0.998])
+    return np.arcsinh(10 * (planes - low) / max(high - low, 1e-30)) / np.arcsinh(10)
 
 
 def _curve(values: np.ndarray) -> np.ndarray:

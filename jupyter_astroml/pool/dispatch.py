@@ -446,7 +446,10 @@ class Dispatcher:
         """Return a suspect for an empty worker."""
         while not depth and self._trying:
             # Cancelling does not end a trial: workers could be killed for ever, and nobody blamed.
-            units = [unit for unit in self._suspects.popleft() if unit.on_trial]
+            # Who was in a batch by chance does not wait for all that the other one sends.
+            first = min(self._suspects, key=lambda units: self.strikes.count(units[0].user))
+            self._suspects.remove(first)
+            units = [unit for unit in first if unit.on_trial]
             if units:
                 return _Batch(units, alone=True)
         return None

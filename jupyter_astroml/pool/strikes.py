@@ -39,7 +39,7 @@ class Strikes:
 
     def count(self, user: str) -> int:
         """Return the crashes in the window."""
-        return len(self._recent(user))
+        return len(self._recent(user)) if user in self._seen else 0
 
     def check(self, user: str) -> None:
         """Refuse a user who has to wait.

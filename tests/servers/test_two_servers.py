@@ -230,6 +230,8 @@ def test_links_lead_to_whole_images(twin, twin_folder):
     rows = twin.archive.observations(product="image")
     rows.sort("obs_publisher_did")
     assert all(is_datalink(str(each)) for each in rows["access_format"])
+    # DaCHS fails now and then when its first links are asked for by several at the same time.
+    aml.fetch(rows[:1])
     found = aml.fetch(rows)
     assert found.values.shape == (IMAGES, 1, SIDE, SIDE)
     for i in range(IMAGES):

@@ -10,6 +10,7 @@ from jupyter_astroml.core.jobs import CRASHED
 from jupyter_astroml.pool.dispatch import Dispatcher, Slot
 from jupyter_astroml.pool.errors import PoolError
 from jupyter_astroml.pool.runner import Computed
+from jupyter_astroml.pool.strikes import Strikes
 from jupyter_astroml.pool.work import Kind, Spooled
 
 KIND = Kind("galaxies", "sha256:0", "logits", (3,))
@@ -185,6 +186,29 @@ def test_who_cancels_when_the_objects_are_apart_kills_no_more_workers():
     deaths, suspended = attended(work, "a", "b")
     assert deaths <= 4
     assert suspended == 0
+
+
+def test_who_was_beside_poison_by_chance_does_not_wait_for_all_of_it():
+    async def work(dispatcher, cluster):
+        # So cheap that all that waits goes together.
+        dispatcher.costs.learn(KIND, objects=1000, seconds=0.05)
+        good = np.ones((1, 3), np.float32)
+        poison = dispatcher.submit("mallory", KIND, np.full((12, 3), -1, np.float32))
+        while not dispatcher.counts.isolated:
+            await asyncio.sleep(0.001)
+        before = cluster.deaths
+        # Twelve suspects wait; bob is in one batch with one object more of that kind.
+        dispatcher.submit("carol", KIND, good)
+        more = dispatcher.submit("mallory", KIND, np.full((1, 3), -1, np.float32))
+        bob = dispatcher.submit("bob", KIND, good)
+        assert not (await bob.answer).status.any()
+        deaths = cluster.deaths - before
+        await asyncio.wait([poison.answer, more.answer])
+        return deaths, cluster.deaths - before
+
+    early, in_all = attended(work, "a", "b", strikes=Strikes(lambda _: 100))
+    assert in_all >= 12
+    assert early <= 4
 
 
 def test_a_model_that_ends_its_workers_is_nobodys_fault():

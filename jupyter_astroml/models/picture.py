@@ -31,6 +31,25 @@ SOFTENING = 4.0
 BLACK = -0.03
 
 
+def picture_planes(values: np.ndarray, bands: Sequence[str]) -> np.ndarray:
+    """Return the planes of `PICTURE_BANDS` in their order, shape (..., 3, y, x).
+
+    Raises
+    ------
+    DataError
+        If one of the three bands is absent.
+    """
+    names = list(bands)
+    absent = [b for b in PICTURE_BANDS if b not in names]
+    if absent:
+        raise DataError(
+            f"A colour picture needs the bands {', '.join(PICTURE_BANDS)}",
+            cause=f"the data have {', '.join(names) or 'none'}",
+            remedy="ask the archive for the missing bands",
+        )
+    return np.asarray(values)[..., [names.index(b) for b in PICTURE_BANDS], :, :]
+
+
 def lupton(values: np.ndarray, bands: Sequence[str]) -> np.ndarray:
     """Draw calibrated cutouts as a colour picture.
 
@@ -53,15 +72,7 @@ def lupton(values: np.ndarray, bands: Sequence[str]) -> np.ndarray:
     DataError
         If one of the three bands is absent.
     """
-    names = list(bands)
-    absent = [b for b in PICTURE_BANDS if b not in names]
-    if absent:
-        raise DataError(
-            f"A colour picture needs the bands {', '.join(PICTURE_BANDS)}",
-            cause=f"the data have {', '.join(names) or 'none'}",
-            remedy="ask the archive for the missing bands",
-        )
-    planes = np.asarray(values)[..., [names.index(b) for b in PICTURE_BANDS], :, :]
+    planes = picture_planes(values, bands)
     weights = np.asarray(WEIGHTS, dtype=np.float32)[:, None, None]
     light = np.maximum(planes.astype(np.float32) * weights - BLACK, 0.0)
     intensity = light.mean(axis=-3, keepdims=True)

@@ -16,10 +16,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.models.picture import PICTURE_BANDS, picture_planes
 
 # Bands of a picture, red first, and their scales (mean 1).
-BANDS = ("i", "r", "g")
+BANDS = PICTURE_BANDS
 SCALES = (0.444, 0.667, 1.889)
 # Slope of the faint, linear part: picture levels per scaled nanomaggy in a pixel of 0.1875 arcsec.
 CONTRAST = 50.0
@@ -52,15 +52,7 @@ def drawn(values: np.ndarray, bands: Sequence[str] = BANDS) -> np.ndarray:
     DataError
         If one of the three bands is absent.
     """
-    names = list(bands)
-    absent = [b for b in BANDS if b not in names]
-    if absent:
-        raise DataError(
-            f"A colour picture needs the bands {', '.join(BANDS)}",
-            cause=f"the data have {', '.join(names) or 'none'}",
-            remedy="ask the archive for the missing bands",
-        )
-    planes = np.asarray(values)[..., [names.index(b) for b in BANDS], :, :].astype(np.float32)
+    planes = picture_planes(values, bands).astype(np.float32)
     light = planes * np.asarray(SCALES, dtype=np.float32)[:, None, None]
     total = SOFTENING * CONTRAST * light.sum(axis=-3, keepdims=True)
     # The limit of asinh(x) / x at 0 is 1; the stretch is odd, so noise below 0 stays noise.

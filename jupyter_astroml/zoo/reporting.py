@@ -50,6 +50,17 @@ def plain(value: float | None) -> str:
     return "–" if value is None else f"{value:.3f}"
 
 
+def hardware(training: Mapping[str, Any]) -> str:
+    """Write how long a training took and what it ran on, of `training.machine`."""
+    threads = training["threads"]
+    named = training.get("processor")
+    cpu = f"{training['cores']} cores of {named}" if named else "a CPU"
+    return (
+        f"{training['minutes']:g} minutes of {cpu} shared with others, "
+        f"{threads} thread{'s' if threads > 1 else ''}"
+    )
+
+
 def worst_cases(found: Sequence[Mapping[str, Any]]) -> list[str]:
     """Write the table of the worst answers, of `jupyter_astroml.zoo.folds.worst`."""
     return [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import copy
+import os
+import platform
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -296,6 +299,24 @@ def judged(
     found = evaluate(folder, model=model, seed=seed).to_json()
     about = {**card.facts.training, "worst": worst(folder, model)}
     write_facts(out, card.facts.model_copy(update={"evaluation": found, "training": about}))
+
+
+def machine(threads: int) -> dict[str, Any]:
+    """Return what a training ran on: threads, processor, cores, versions of torch and Python."""
+    import torch
+
+    try:
+        told = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:  # not Linux
+        told = ""
+    names = re.findall(r"^model name\s*:\s*(.+)$", told, flags=re.MULTILINE)
+    return {
+        "threads": threads,
+        "processor": names[0] if names else platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def command(

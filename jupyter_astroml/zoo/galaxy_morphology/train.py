@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -199,19 +198,17 @@ def train(folder: Path, out: Path, *, recipe: Recipe, threads: int, say: Say) ->
     calibration = calibrated(module, logits, classes, lean=True)
     minutes = round((time.monotonic() - started) / 60, 1)
 
-    training = {
+    about = {
         "recipe": asdict(recipe),
         "objects": len(known),
         "classes": dict(zip(CLASSES, np.bincount(classes).tolist(), strict=True)),
         "split": split,
         "minutes": minutes,
-        "threads": threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        **training.machine(threads),
         "cross_validation_first_time": first,
         "cross_validation": cross_validated(module, logits, classes),
     }
-    write(out, module, known, calibration=calibration, training=training)
+    write(out, module, known, calibration=calibration, training=about)
     say(f"trained in {minutes} minutes; scoring the objects put aside")
     complete(out, module, folder, seed=recipe.seed)
     write_report(out)

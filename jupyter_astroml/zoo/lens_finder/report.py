@@ -10,7 +10,7 @@ import numpy as np
 
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts, read_card
-from jupyter_astroml.zoo.reporting import plain, span, worst_cases, write_measured
+from jupyter_astroml.zoo.reporting import hardware, plain, span, worst_cases, write_measured
 
 CURVES, EXAMPLES = "completeness.png", "examples.jpg"
 _ROWS = {
@@ -74,8 +74,7 @@ def measured(facts: Facts) -> str:
             "",
             *worst_cases(training["worst"]),
             f"Trained on {training['fields']} simulated fields, a part of them around "
-            f"{training['galaxies']} observed galaxies, in {training['minutes']:g} minutes of a "
-            f"CPU shared with others, {training['threads']} thread; calibrated on "
+            f"{training['galaxies']} observed galaxies, in {hardware(training)}; calibrated on "
             f"{training['calibrated_on']} other fields.",
             "",
         ]

@@ -13,7 +13,6 @@
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -156,9 +155,7 @@ def train(
         "galaxies": 0 if taught is None else len(set(fields.truth["galaxy"].tolist()) - {""}),
         "calibrated_on": len(calibrating.pictures),
         "minutes": round(minutes, 1),
-        "threads": threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        **training.machine(threads),
     }
     plant(out, fields, n=recipe.forest)
     about["judged"] = completeness.judged(out, module, judging, seed=recipe.seed)

@@ -10,7 +10,7 @@ from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
 from jupyter_astroml.zoo.lens_model import picture
 from jupyter_astroml.zoo.lens_model.simulate import NAMES
-from jupyter_astroml.zoo.reporting import plain, write_measured
+from jupyter_astroml.zoo.reporting import hardware, plain, write_measured
 
 _WORDS = {
     "theta_e": "Einstein radius [arcsec]",
@@ -55,8 +55,7 @@ def measured(facts: Facts) -> str:
         *_worst(about["worst"]),
         f"Trained on {about['lenses']} simulated lenses, "
         f"{about['recipe']['rounds']} round(s) of {about['recipe']['epochs']} passes, "
-        f"in {about['minutes']:g} minutes of a CPU shared with others, "
-        f"{about['threads']} thread.",
+        f"in {hardware(about)}.",
         "",
     ]
     return "\n".join(lines)

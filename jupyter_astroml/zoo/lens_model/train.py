@@ -12,7 +12,6 @@ What was simulated and trained is kept in ``--data``: a training that was killed
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import tempfile
 import time
@@ -214,9 +213,7 @@ def train(
         "recipe": {**asdict(cycle), "rounds": rounds},
         "lenses": numbers.learned,
         "minutes": round(seconds / 60, 1),
-        "threads": threads,
-        "machine": platform.machine(),
-        "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        **training.machine(threads),
     }
     finish(out, module, sky, kept=kept, numbers=numbers, about=about, seed=cycle.seed, say=say)
 

@@ -9,7 +9,7 @@ from typing import Any
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
 from jupyter_astroml.zoo.radio_galaxies.real import CLASSES
-from jupyter_astroml.zoo.reporting import plain, span, worst_cases, write_measured
+from jupyter_astroml.zoo.reporting import hardware, plain, span, worst_cases, write_measured
 
 _ROWS = {
     "gain": "accuracy, network minus baseline",
@@ -61,8 +61,7 @@ def measured(facts: Facts) -> str:
         "",
         *_compared(training),
         *worst_cases(training["worst"]),
-        f"Trained on {training['objects']} sources in {training['minutes']:g} minutes of a CPU "
-        f"shared with others, {training['threads']} thread.",
+        f"Trained on {training['objects']} sources in {hardware(training)}.",
         "",
     ]
     return "\n".join(lines)

@@ -14,7 +14,6 @@ The recipe was chosen on folds 1 to 4; the card tells the figures of fold 0 apar
 
 from __future__ import annotations
 
-import platform
 import sys
 import time
 from dataclasses import asdict, dataclass
@@ -118,9 +117,7 @@ def train(
         "folds": np.bincount(sources.fold).tolist(),
         "equivariant": figures,
         "minutes": figures["minutes"],
-        "threads": threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        **training.machine(threads),
     }
     write(out, module, sources, calibration=calibration, about=about)
     options = {**card.network.options, "order": 1, "widths": plain}

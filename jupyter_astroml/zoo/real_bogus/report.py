@@ -11,7 +11,7 @@ import numpy as np
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
 from jupyter_astroml.zoo.real_bogus.simulate import BOGUS, REAL, simulate
-from jupyter_astroml.zoo.reporting import plain, span, write_measured
+from jupyter_astroml.zoo.reporting import hardware, plain, span, write_measured
 
 PICTURE = "kinds.png"
 _SIMULATED = {
@@ -67,8 +67,7 @@ def measured(facts: Facts) -> str:
         *_shares("Real alerts that are missed", "missed", metrics),
         *_shares("Bogus alerts that pass", "passed", metrics),
         *(_agreement(found, training) if found else ["Not compared with real alerts yet.", ""]),
-        f"Trained on {training['objects']} simulated alerts in {training['minutes']:g} minutes of "
-        f"a CPU shared with others, {training['threads']} thread, "
+        f"Trained on {training['objects']} simulated alerts in {hardware(training)}, "
         f"{training['weights']} weights a network.",
         "",
     ]

@@ -13,7 +13,6 @@ No real alert is learned from.
 from __future__ import annotations
 
 import argparse
-import platform
 import sys
 import time
 from dataclasses import asdict, dataclass, field
@@ -148,9 +147,7 @@ def train(
         "calibrated_on": plan.checked,
         "weights": sum(p.numel() for p in module.members[0].parameters()),
         "minutes": round((time.monotonic() - started) / 60, 1),
-        "threads": threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
+        **training.machine(threads),
     }
     write(out, module, calibration=calibration, about=about)
     rows = slice(0, plan.measured)

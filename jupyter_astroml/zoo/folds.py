@@ -75,6 +75,32 @@ def groups_on_sky(ra: np.ndarray, dec: np.ndarray, *, within_arcsec: float) -> n
     return np.array([f"{ra[first[k]]:.2f}{dec[first[k]]:+.2f}" for k in number])
 
 
+def repeated(ra: np.ndarray, dec: np.ndarray, *, within_arcsec: float) -> np.ndarray:
+    """Mark objects that stand near an earlier one which is kept: the same object, listed twice.
+
+    Parameters
+    ----------
+    ra, dec : ndarray, shape (n,), degrees, ICRS
+        Positions, the entry to be kept first.
+    within_arcsec : float
+        Largest distance of two entries of one object.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+    """
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+
+    places = SkyCoord(ra, dec, unit="deg")
+    one, other, _, _ = places.search_around_sky(places, within_arcsec * u.arcsec)
+    found = np.zeros(len(places), dtype=bool)
+    for i, j in sorted(zip(one.tolist(), other.tolist(), strict=True)):
+        if i < j and not found[i]:
+            found[j] = True
+    return found
+
+
 def write_positions(path: Path, ra: np.ndarray, dec: np.ndarray, fold: np.ndarray) -> None:
     """Write where the training objects are, degrees, ICRS, and the fold of each."""
     places = zip(ra, dec, fold, strict=True)

@@ -22,6 +22,13 @@ def test_neighbours_on_the_sky_share_a_group_also_over_a_chain():
     assert found[0] == found[1] == found[2] != found[3]
 
 
+def test_an_object_that_is_listed_twice_is_kept_once_and_first():
+    # The third is near the second alone, which is not kept.
+    dec = np.array([0.0, 20.0, 40.0, 7200.0, 7201.0]) / 3600
+    found = folds.repeated(np.full(5, 359.99), dec, within_arcsec=24.0)
+    assert found.tolist() == [False, True, False, False, True]
+
+
 def test_a_forest_answers_a_fold_without_having_grown_from_it(tmp_path):
     features = np.array([[0.0], [0.1], [1.0], [1.1], [5.0], [5.1]])
     classes = np.array([0, 0, 1, 1, 0, 0])

@@ -146,6 +146,15 @@ def test_pictures_and_grades_come_back_as_they_were_written(tmp_path):
     assert cutouts.bands == ("i", "r", "g")
 
 
+def test_a_candidate_that_is_listed_twice_is_read_with_its_best_grade(tmp_path):
+    values, grades = write_candidates(tmp_path, n=4, seed=8, apart_deg=10 / 3600)
+    cutouts, table = real.read(tmp_path)
+    best = int(np.argmax(grades))
+    assert str(best) in {name.removesuffix(".png") for name in table["id"]}
+    assert len(cutouts) == len(table) < len(values)
+    assert table["grade"].max() == grades.max()
+
+
 def test_what_cannot_be_read_is_named(tmp_path):
     write_candidates(tmp_path, n=2, seed=8)
     labels = (tmp_path / "labels.csv").read_text()

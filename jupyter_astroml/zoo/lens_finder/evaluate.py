@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 NAME = "lens_finder"
 HERE = Path(__file__).parent
-# Pictures of candidates that are closer than this show the same sky.
-NEAR_ARCSEC = 24.0
 # Folds of the forests that learn from candidates.
 _FOLDS = 5
 # Grade of the candidates that experts were nearly sure of.
@@ -43,7 +41,7 @@ def evaluate(
     model : Model, optional
         Of this architecture, by default the bundled one.
     seed : int
-        Of the bootstrap over places on the sky.
+        Of the bootstrap over candidates.
     progress : callable, optional
         Called with the number of candidates done and the total.
 
@@ -81,11 +79,10 @@ def evaluate(
     usual = forest.probabilities(
         usual_files / forest.FILE, features, names=real.CLASSES, columns=baseline.FEATURES
     )
-    ra, dec = np.asarray(table["ra"]), np.asarray(table["dec"])
-    places = folds.groups_on_sky(ra, dec, within_arcsec=NEAR_ARCSEC)
-    metrics = _metrics(grade, p, usual, places, seed=seed)
-    metrics["forest_of_candidates_auc"] = measure(_forest_of_candidates(features, classes, places))
-    main = bootstrap(scores.auc, classes, p, seed=seed, groups=places)
+    metrics = _metrics(grade, p, usual, seed=seed)
+    ids = np.asarray(table["id"])
+    metrics["forest_of_candidates_auc"] = measure(_forest_of_candidates(features, classes, ids))
+    main = bootstrap(scores.auc, classes, p, seed=seed)
     return Evaluation(
         model=model.card.id,
         data=Path(folder).resolve().name,
@@ -106,11 +103,11 @@ def evaluate(
 
 
 def _metrics(
-    grade: np.ndarray, p: np.ndarray, usual: np.ndarray, places: np.ndarray, *, seed: int
+    grade: np.ndarray, p: np.ndarray, usual: np.ndarray, *, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Score ranks and probabilities; intervals draw places on the sky."""
+    """Score ranks and probabilities."""
     classes = classes_of(grade)
-    drawn = partial(bootstrap, seed=seed, groups=places)
+    drawn = partial(bootstrap, seed=seed)
 
     def both(score: Callable[..., float], truth: np.ndarray) -> dict[str, float]:
         return measure(drawn(score, truth, p), baseline=score(truth, usual))
@@ -131,9 +128,9 @@ def _metrics(
     }
 
 
-def _forest_of_candidates(features: np.ndarray, classes: np.ndarray, places: np.ndarray) -> float:
+def _forest_of_candidates(features: np.ndarray, classes: np.ndarray, ids: np.ndarray) -> float:
     """Return the area of forests that learned from the candidates of the other folds."""
-    fold = np.array([folds.fold_of(place, folds=_FOLDS) for place in places])
+    fold = np.array([folds.fold_of(name, folds=_FOLDS) for name in ids])
     p = np.full((len(classes), 2), 0.5)
     for k in range(_FOLDS):
         known, asked = fold != k, fold == k
@@ -176,5 +173,5 @@ _NOTES = (
     "'rank_correlation' is Spearman's, of p(lens) and grade. "
     "'forest_of_candidates_auc' is that of forests that learned the same measurements from the "
     "candidates of four folds and judged the fifth. "
-    "Intervals: 95 %, bootstrap over places on the sky."
+    "Intervals: 95 %, bootstrap over candidates, each place on the sky once."
 )

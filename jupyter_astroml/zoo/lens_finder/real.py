@@ -19,6 +19,7 @@ from jupyter_astroml.archives.decode import Image, decode
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import Cutouts
 from jupyter_astroml.zoo.folder import member, rows
+from jupyter_astroml.zoo.folds import repeated
 from jupyter_astroml.zoo.lens_finder.picture import BANDS
 
 if TYPE_CHECKING:
@@ -29,11 +30,13 @@ CLASSES = ("other", "lens")
 SIZE, PIXEL_SCALE = 128, 0.1875
 # Grade from which a candidate counts as a lens, and the highest grade.
 SURE, HIGHEST = 1.3, 3.0
+# Pictures of candidates that are closer than this show the same sky.
+SAME_ARCSEC = 24.0
 _COLUMNS = ("file", "ra", "dec", "grade")
 
 
 def read(folder: Path | str) -> tuple[Cutouts, Table]:
-    """Read graded candidates.
+    """Read graded candidates; one that is listed twice is read once, with its best grade.
 
     Parameters
     ----------
@@ -83,7 +86,11 @@ def read(folder: Path | str) -> tuple[Cutouts, Table]:
         flux_unit="picture",
         meta={"survey": "CFHTLS", "labels": "Space Warps", "folder": folder.name},
     )
-    return cutouts, table
+    # Experts gave two entries of one place different grades; the better one saw the lens.
+    best = np.argsort(-np.asarray(table["grade"]), kind="stable")
+    ra, dec = (np.asarray(table[name])[best] for name in ("ra", "dec"))
+    kept = np.sort(best[~repeated(ra, dec, within_arcsec=SAME_ARCSEC)])
+    return cutouts[kept], table[kept]
 
 
 def _number(row: dict[str, str], column: str, low: float, high: float) -> float:

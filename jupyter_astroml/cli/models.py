@@ -27,7 +27,7 @@ models.add_command(import_)
 
 @models.command("list")
 @click.option("--task", default="", help="Such as classify, detect or regress.")
-@click.option("--kind", default="", help="Such as cutouts or light_curves.")
+@click.option("--kind", default="", help="Such as cutouts, light_curves or spectra.")
 @JSON
 def models_list(task: str, kind: str, as_json: bool) -> None:  # noqa: FBT001
     """List the models."""
@@ -67,7 +67,7 @@ def models_show(model: str, as_json: bool) -> None:  # noqa: FBT001
         print_json(card.to_json())
         return
     click.echo(f"{card.title} ({card.id} {card.version})\n\n{card.description}\n")
-    click.echo(f"needs:    {card.kind}, {', '.join(card.input.bands)}, {card.input.flux_unit}")
+    click.echo(f"needs:    {card.input.words}")
     click.echo(f"answers:  {', '.join(card.outputs.names)}")
     click.echo(f"measured: {card.key_metric}")
     if card.summary:

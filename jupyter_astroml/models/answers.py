@@ -21,8 +21,8 @@ import numpy as np
 
 from jupyter_astroml.core.records import LightCurves
 from jupyter_astroml.models.cards import Card
-from jupyter_astroml.models.contract import Prepared
 from jupyter_astroml.models.estimates import half_widths, joined, widened
+from jupyter_astroml.models.fit import Prepared
 
 Answer = tuple[dict[str, np.ndarray], dict[str, np.ndarray]]
 
@@ -36,7 +36,7 @@ def answer(card: Card, logits: np.ndarray, *, given: Any, prepared: Prepared) ->
         Of the model.
     logits : ndarray, shape (member, n, k)
         Of every member of the ensemble.
-    given : Cutouts or LightCurves
+    given : Cutouts, LightCurves or Spectra
         As the archive gave them.
     prepared : Prepared
         As the network saw them.

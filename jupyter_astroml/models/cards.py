@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -27,6 +28,9 @@ from pydantic import (
 
 from jupyter_astroml.core.errors import ModelError
 
+if TYPE_CHECKING:
+    import numpy as np
+
 CARD = "card.yaml"
 FACTS = "facts.json"
 WEIGHTS = "weights.safetensors"
@@ -34,6 +38,8 @@ REPLAY = "replay.npz"
 FAMILIAR = "familiar.safetensors"
 # A card is text for people: anything larger is not a card.
 MAX_BYTES = 1_000_000
+# No spectrograph gives more pixels than these.
+_MOST_PIXELS = 1_000_000
 
 
 class _Strict(BaseModel):
@@ -48,47 +54,6 @@ class Range(_Strict):
     unit: str
 
 
-class InputContract(_Strict):
-    """What the data must be like, in physics.
-
-    Attributes
-    ----------
-    kind : str
-        Record that the model takes.
-    bands : tuple of str
-        In the order of the band axis; for light curves the one filter.
-    fewest_bands : int, optional
-        So many of the bands suffice, the others become planes of zeros; all are needed when absent.
-    flux_unit : str
-        Unit of the values that the network sees: ``picture``, ``relative``, an astropy unit, or
-        ``any`` for a network that divides the unit out.
-    size : tuple of int
-        Pixels (y, x), or the smallest number of cadences.
-    pixel_scale, cadence : Range, optional
-        arcsec per pixel; days between cadences.
-    signal_to_noise : Range, optional
-    convert : tuple of str
-        Units that can be converted to `flux_unit`, such as ``nanomaggy`` to ``picture``.
-    notes : str
-        Normalisation, point spread function, extinction: what a number cannot say.
-    """
-
-    kind: Literal["cutouts", "light_curves"]
-    bands: tuple[str, ...]
-    fewest_bands: int | None = Field(default=None, ge=1)
-    flux_unit: str
-    size: tuple[int, ...]
-    pixel_scale: Range | None = None
-    cadence: Range | None = None
-    signal_to_noise: Range | None = None
-    convert: tuple[str, ...] = ()
-    notes: str = ""
-
-
-# Columns that answers have beside those of the parameters.
-_TAKEN = {"id", "ra", "dec", "status", "fit", "uncertainty", "disagreement"}
-
-
 def _unit(text: str) -> None:
     """Refuse what astropy does not know as a unit."""
     from astropy import units as u
@@ -97,6 +62,168 @@ def _unit(text: str) -> None:
         u.Unit(text)
     except ValueError as err:
         raise ValueError(f"{text!r} is no unit that astropy knows") from err
+
+
+class Wavelengths(_Strict):
+    """Pixels on which a network takes spectra.
+
+    Attributes
+    ----------
+    low, high : float
+        Middle of the first pixel, and what that of the last one is or, by steps, does not exceed.
+    unit : str
+        A length that astropy knows.
+    pixels : int, optional
+    step : float, optional
+        In `unit`, or in dex where `spacing` is ``log``; instead of `pixels`.
+    spacing : str
+        Of the middles: by equal differences, or by equal ratios.
+    medium : str
+        What the wavelengths are measured in.
+    frame : str
+        ``observed``, or ``rest`` of the object; empty where the network does not mind.
+    """
+
+    low: float = Field(gt=0)
+    high: float
+    unit: str
+    pixels: int | None = Field(default=None, ge=2, le=_MOST_PIXELS)
+    step: float | None = Field(default=None, gt=0)
+    spacing: Literal["linear", "log"] = "linear"
+    medium: Literal["vacuum", "air"]
+    frame: Literal["", "observed", "rest"] = ""
+
+    @model_validator(mode="after")
+    def _is_a_grid(self) -> Self:
+        from astropy import units as u
+
+        _unit(self.unit)
+        if not u.Unit(self.unit).is_equivalent(u.m):
+            raise ValueError(f"{self.unit!r} is no length")
+        if not self.low < self.high < math.inf:
+            raise ValueError("the highest wavelength is not above the lowest one")
+        if (self.pixels is None) == (self.step is None):
+            raise ValueError("either 'pixels' or 'step' tells how fine the grid is")
+        if not 2 <= len(self) <= _MOST_PIXELS:
+            raise ValueError(f"a grid has 2 to {_MOST_PIXELS} pixels, not {len(self)}")
+        return self
+
+    def __len__(self) -> int:
+        """Number of pixels."""
+        if self.pixels is not None:
+            return self.pixels
+        assert self.step is not None  # noqa: S101 - for the type checker
+        low, high = self._scaled
+        # A range of a whole number of steps may come out as a hair less.
+        return int(min((high - low) / self.step + 1e-6, _MOST_PIXELS)) + 1
+
+    @property
+    def _scaled(self) -> tuple[float, float]:
+        """The ends on the axis whose steps are equal."""
+        if self.spacing == "linear":
+            return self.low, self.high
+        return math.log10(self.low), math.log10(self.high)
+
+    @property
+    def middles(self) -> np.ndarray:
+        """Middles of the pixels, shape (pixel,), in `unit`."""
+        import numpy as np
+
+        low, high = self._scaled
+        if self.step is None:
+            at: np.ndarray = np.linspace(low, high, len(self))
+        else:
+            at = low + self.step * np.arange(len(self))
+        return at if self.spacing == "linear" else np.asarray(10.0**at)
+
+    @property
+    def words(self) -> str:
+        """The grid in a few words."""
+        frame = f", {self.frame} frame" if self.frame else ""
+        return (
+            f"{self.low:g} to {self.high:g} {self.unit} in {self.medium}{frame}, "
+            f"{len(self)} {'logarithmic ' if self.spacing == 'log' else ''}pixels"
+        )
+
+
+class InputContract(_Strict):
+    """What the data must be like, in physics.
+
+    Attributes
+    ----------
+    kind : str
+        Record that the model takes.
+    bands : tuple of str
+        In the order of the band axis; for light curves the one filter; spectra have none.
+    fewest_bands : int, optional
+        So many of the bands suffice, the others become planes of zeros; all are needed when absent.
+    flux_unit : str
+        Unit of the values that the network sees: ``picture``, ``relative`` (to the median; of
+        spectra the flux per wavelength), ``continuum`` (a spectrum over its continuum), an astropy
+        unit, or ``any`` for a network that divides the unit out.
+    size : tuple of int
+        Pixels (y, x), or the smallest number of cadences; of spectra the wavelengths tell it.
+    wavelength : Wavelengths, optional
+        The grid of spectra.
+    pixel_scale, cadence : Range, optional
+        arcsec per pixel; days between cadences.
+    signal_to_noise : Range, optional
+        Of a cadence, or of a pixel of the grid.
+    convert : tuple of str
+        Units that can be converted to `flux_unit`, such as ``nanomaggy`` to ``picture``.
+    notes : str
+        Normalisation, point spread function, extinction: what a number cannot say.
+    """
+
+    kind: Literal["cutouts", "light_curves", "spectra"]
+    bands: tuple[str, ...] = ()
+    fewest_bands: int | None = Field(default=None, ge=1)
+    flux_unit: str
+    size: tuple[int, ...] = ()
+    wavelength: Wavelengths | None = None
+    pixel_scale: Range | None = None
+    cadence: Range | None = None
+    signal_to_noise: Range | None = None
+    convert: tuple[str, ...] = ()
+    notes: str = ""
+
+    @model_validator(mode="after")
+    def _tells_what_its_kind_needs(self) -> Self:
+        if (self.kind == "spectra") != (self.wavelength is not None):
+            raise ValueError("the kind 'spectra' and 'wavelength' go together")
+        axes = {"cutouts": 2, "light_curves": 1, "spectra": 0}[self.kind]
+        if len(self.size) != axes or bool(self.bands) != bool(axes):
+            wanted = f"{axes} sizes and the bands" if axes else "neither a size nor bands"
+            raise ValueError(f"{self.kind.replace('_', ' ')} have {wanted}")
+        return self
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one object as the network takes it; a light curve may be longer."""
+        if self.wavelength is not None:
+            return (len(self.wavelength),)
+        return (len(self.bands), *self.size) if self.kind == "cutouts" else self.size
+
+    @property
+    def words(self) -> str:
+        """What a model takes, in a few words."""
+        unit = {"picture": "colour picture", "continuum": "flux over its continuum"}
+        parts = [
+            self.kind.replace("_", " "),
+            self.wavelength.words if self.wavelength else " ".join(self.bands),
+            unit.get(self.flux_unit, self.flux_unit),
+        ]
+        if self.size:
+            count = "pixels" if self.kind == "cutouts" else "or more"
+            parts.append(f"{' × '.join(map(str, self.size))} {count}")
+        for span in (self.pixel_scale, self.cadence):
+            if span is not None:
+                parts.append(f"{span.low:g} to {span.high:g} {span.unit}")
+        return ", ".join(part for part in parts if part)
+
+
+# Columns that answers have beside those of the parameters.
+_TAKEN = {"id", "ra", "dec", "status", "fit", "uncertainty", "disagreement"}
 
 
 class Outputs(_Strict):
@@ -278,6 +405,8 @@ class Card(_Strict):
     def _answers_what_its_task_says(self) -> Self:
         if (self.task == "regress") != (self.outputs.axis == "parameter"):
             raise ValueError("the task 'regress' and outputs of the axis 'parameter' go together")
+        if self.task == "detect" and self.kind == "spectra":
+            raise ValueError("events are detected in light curves, not in spectra")
         return self
 
     @property
@@ -312,8 +441,7 @@ class Card(_Strict):
     def _repr_html_(self) -> str:
         rows = {
             "Task": f"{self.task} {', '.join(self.outputs.names)}",
-            "Needs": f"{self.kind}, bands {', '.join(self.input.bands)}, {self.input.flux_unit}, "
-            f"size {' × '.join(map(str, self.input.size))}",
+            "Needs": self.input.words,
             "Measured": f"{self.key_metric}. {self.summary}".removesuffix(". "),
             "Baseline": self.baseline,
             "Fine-tuned from": f"{self.lineage.parent} with {self.lineage.n} labels"

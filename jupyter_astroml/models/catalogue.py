@@ -108,7 +108,8 @@ def models(*, task: str = "", kind: str = "", fits: Any = None) -> Models:
 
 
 def _suits(card: Card, samples: Any) -> bool:
-    from jupyter_astroml.models.contract import OUTSIDE, check
+    from jupyter_astroml.models.contract import check
+    from jupyter_astroml.models.fit import OUTSIDE
 
     return bool((check(card, samples).status != OUTSIDE).any())
 

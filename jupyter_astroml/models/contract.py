@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,87 +10,21 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import Cutouts, LightCurves
-from jupyter_astroml.core.units import named
+from jupyter_astroml.models import spectra
 from jupyter_astroml.models.cards import Card, InputContract
-from jupyter_astroml.models.conversions import factor, is_per_pixel, resampled
+from jupyter_astroml.models.conversions import factor, is_flux, is_per_pixel, resampled
+from jupyter_astroml.models.fit import (
+    ANY,
+    CONVERTED,
+    FITS,
+    MAX_MISSING,
+    MAX_STRETCH,
+    OUTSIDE,
+    Fit,
+    Prepared,
+    medians,
+)
 from jupyter_astroml.models.picture import PICTURE_BANDS, lupton
-
-# A network that divides the unit out takes any.
-ANY = "any"
-FITS, CONVERTED, OUTSIDE = "fits", "converted", "outside"
-_RANK = {FITS: 0, CONVERTED: 1, OUTSIDE: 2}
-# A larger share of missing values leaves too little of the object to judge.
-MAX_MISSING = 0.2
-# Errors that a pipeline quotes are wrong by a tenth or so; a range of signal-to-noise is that soft.
-NOISE_MARGIN = 0.2
-# Pixels that are so much coarser than the contract's may be interpolated.
-MAX_STRETCH = 1.25
-# "e-/s" is how TESS and Kepler write electrons per second.
-_ELECTRONS = re.compile(r"(?<![\w.])e-?(?=\s*(?:/|$))")
-
-
-@dataclass(eq=False)
-class Fit:
-    """How each object meets the contract.
-
-    Attributes
-    ----------
-    status : ndarray of str, shape (n,)
-        ``fits``, ``converted`` or ``outside``.
-    reasons : list of list of str
-        How it was converted, why it is outside, or what could not be checked.
-    """
-
-    status: np.ndarray
-    reasons: list[list[str]]
-
-    @classmethod
-    def good(cls, n: int) -> Fit:
-        """Return a fit in which nothing is wrong yet."""
-        return cls(np.full(n, FITS, dtype="U9"), [[] for _ in range(n)])
-
-    @property
-    def everyone(self) -> np.ndarray:
-        """Mask of all objects, shape (n,)."""
-        return np.ones(len(self.status), dtype=bool)
-
-    def note(self, rows: np.ndarray, status: str, why: str | Callable[[int], str]) -> None:
-        """Lower the status of some rows and say why."""
-        for i in np.flatnonzero(rows):
-            if _RANK[status] > _RANK[str(self.status[i])]:
-                self.status[i] = status
-            self.reasons[i].append(why if isinstance(why, str) else why(int(i)))
-
-    def words(self) -> np.ndarray:
-        """Return one text an object: ``fits``, ``converted: how`` or ``outside: why``.
-
-        ``fits: the pixel scale is unknown`` says what could not be checked.
-        """
-        return np.array(
-            [
-                f"{s}: {'; '.join(r)}" if r else str(s)
-                for s, r in zip(self.status, self.reasons, strict=True)
-            ],
-            dtype=str,
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """Samples in the shape and unit that the network takes.
-
-    Attributes
-    ----------
-    samples : Cutouts or LightCurves
-        Finite everywhere.
-    fit : Fit
-    place : ndarray of int, shape (n, t), or None
-        For light curves: where each given cadence stands on the even grid; -1 for padding.
-    """
-
-    samples: Any
-    fit: Fit
-    place: np.ndarray | None = None
 
 
 def prepare(card: Card, samples: Any) -> Prepared:
@@ -101,7 +34,7 @@ def prepare(card: Card, samples: Any) -> Prepared:
     ----------
     card : Card
         Holds the input contract.
-    samples : Cutouts or LightCurves
+    samples : Cutouts, LightCurves or Spectra
         Any number of objects.
 
     Raises
@@ -114,7 +47,12 @@ def prepare(card: Card, samples: Any) -> Prepared:
             f"The model {card.id} takes {card.kind}, not {samples.kind}",
             remedy="choose a model for this kind of data: aml.models()",
         )
-    return _cutouts(card, samples) if samples.kind == "cutouts" else _light_curves(card, samples)
+    ways: Mapping[str, Callable[[Card, Any], Prepared]] = {
+        "cutouts": _cutouts,
+        "light_curves": _light_curves,
+        "spectra": spectra.prepare,
+    }
+    return ways[samples.kind](card, samples)
 
 
 def check(card: Card, samples: Any) -> Fit:
@@ -375,14 +313,14 @@ def _light_curves(card: Card, curves: LightCurves) -> Prepared:
     _compare_light(curves, contract, fit)
     _compare_noise(curves, contract, fit)
     # Medians before the padding, so that an object's answer does not depend on its neighbours.
-    medians = np.array([np.median(g.values) for g in grids])
+    levels = np.array([np.median(g.values) for g in grids])
     if contract.flux_unit == "relative":
-        usable = np.isfinite(medians) & (medians > 0)
+        usable = np.isfinite(levels) & (levels > 0)
         fit.note(~usable & (lengths > 0), OUTSIDE, "the median flux is not positive")
-        fit.note(usable & (np.abs(medians - 1) > 1e-2), CONVERTED, "flux divided by its median")
-        medians = np.where(usable, medians, 1.0)
+        fit.note(usable & (np.abs(levels - 1) > 1e-2), CONVERTED, "flux divided by its median")
+        levels = np.where(usable, levels, 1.0)
     else:
-        medians = np.ones(n)
+        levels = np.ones(n)
     width = max([contract.size[0], *(len(g.time) for g in grids)])
     time = np.empty((n, width))
     values = np.empty((n, width), dtype=np.float32)
@@ -391,7 +329,7 @@ def _light_curves(card: Card, curves: LightCurves) -> Prepared:
         time[i] = _edge(grid.time, width)
         values[i] = _edge(grid.values, width)
         place[i, : len(grid.place)] = grid.place
-    values = values / medians.astype(np.float32)[:, None]
+    values = values / levels.astype(np.float32)[:, None]
     prepared = replace(curves, time=time, values=values, errors=None, flux_unit=contract.flux_unit)
     return Prepared(prepared, fit, place)
 
@@ -429,27 +367,12 @@ def _compare_light(curves: LightCurves, contract: InputContract, fit: Fit) -> No
     if unit != contract.flux_unit:
         if not unit:
             fit.note(fit.everyone, FITS, "the unit of the flux is unknown")
-        elif contract.flux_unit != "relative" or not _is_flux(unit):
+        elif contract.flux_unit != "relative" or not is_flux(unit):
             fit.note(fit.everyone, OUTSIDE, f"values in {unit}, not {contract.flux_unit} flux")
     if not curves.band:
         fit.note(fit.everyone, FITS, "the filter is unknown")
     elif not any(_same_filter(curves.band, band) for band in contract.bands):
         fit.note(fit.everyone, OUTSIDE, f"filter {curves.band}, not {'or '.join(contract.bands)}")
-
-
-def _is_flux(text: str) -> bool:
-    """Tell whether a unit is linear in the light: a magnitude is not, nor is what nobody knows."""
-    from astropy import units as u
-
-    spelled = _ELECTRONS.sub("electron", text).replace("counts", "count")
-    unit = named(spelled)
-    if unit.is_equivalent(u.mag) or isinstance(unit, u.function.FunctionUnitBase):
-        return False
-    counted = (u.one, u.electron, u.ct, u.adu, u.DN, u.ph, u.ph / u.m**2, u.ph / u.m**3, u.mgy)
-    return any(
-        unit.is_equivalent(light)
-        for light in (*counted, *(c / u.s for c in counted), u.Jy, u.W / u.m**2, u.W / u.m**3)
-    )
 
 
 def _same_filter(have: str, wanted: str) -> bool:
@@ -458,25 +381,12 @@ def _same_filter(have: str, wanted: str) -> bool:
 
 def _compare_noise(curves: LightCurves, contract: InputContract, fit: Fit) -> None:
     """Compare the signal-to-noise ratio of a cadence: the median flux over the median error."""
-    span = contract.signal_to_noise
-    if span is None:
+    if contract.signal_to_noise is None:
         return
     unknown = np.full(len(curves), np.nan)
-    error = unknown if curves.errors is None else _medians(curves.errors)
-    ratio = np.divide(_medians(curves.values), error, out=unknown.copy(), where=error > 0)
-    known, soft = ratio > 0, 1 - NOISE_MARGIN
-    fit.note(~known, FITS, "the signal-to-noise ratio is unknown")
-    fit.note(
-        known & ((ratio < span.low * soft) | (ratio > span.high / soft)),
-        OUTSIDE,
-        lambda i: f"a signal-to-noise ratio of {ratio[i]:.3g}, not {span.low:g} to {span.high:g}",
-    )
-
-
-def _medians(values: np.ndarray) -> np.ndarray:
-    """Return the median of the finite values in each row, NaN where there is none."""
-    finite = [row[np.isfinite(row)] for row in values]
-    return np.array([np.median(row) if len(row) else np.nan for row in finite])
+    error = unknown if curves.errors is None else medians(curves.errors)
+    ratio = np.divide(medians(curves.values), error, out=unknown.copy(), where=error > 0)
+    fit.note_noise(ratio, contract.signal_to_noise)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import numpy as np
 
 from jupyter_astroml.core.units import named
@@ -9,6 +12,10 @@ from jupyter_astroml.core.units import named
 # 1 nanomaggy is magnitude 22.5 on the AB scale (the zero point of the Sloan Digital Sky Survey).
 NANOMAGGY_ZERO_POINT = 22.5
 _COUNTS = ("ct", "adu", "DN", "electron", "ct / s", "adu / s", "DN / s", "electron / s")
+# "e-/s" is how TESS and Kepler write electrons per second.
+_ELECTRONS = re.compile(r"(?<![\w.])e-?(?=\s*(?:/|$))")
+# Nobody measures light per ampere.
+_ANGSTROMS = re.compile(r"\b(?:ang|angstroms?|(?-i:A))\b", re.IGNORECASE)
 
 
 def factor(have: str, want: str, *, zero_point: float | None = None) -> float | None:
@@ -50,6 +57,86 @@ def is_per_pixel(unit: str) -> bool:
     if not isinstance(found, u.UnitBase) or unit in ("", "picture", "relative"):
         return False
     return not any("rad" in str(base) for base in found.decompose().bases)
+
+
+def is_flux(text: str) -> bool:
+    """Tell whether a unit is linear in the light: a magnitude is not, nor is what nobody knows."""
+    from astropy import units as u
+
+    unit = unit_of_light(text)
+    if unit.is_equivalent(u.mag) or isinstance(unit, u.function.FunctionUnitBase):
+        return False
+    counted = (u.one, u.electron, u.ct, u.adu, u.DN, u.ph, u.ph / u.m**2, u.ph / u.m**3, u.mgy)
+    return any(
+        unit.is_equivalent(light)
+        for light in (*counted, *(c / u.s for c in counted), u.Jy, u.W / u.m**2, u.W / u.m**3)
+    )
+
+
+def is_count(text: str) -> bool:
+    """Tell whether values are counts of a detector: a pixel of twice the width holds twice."""
+    given = unit_of_light(text)
+    return any(given == named(count) for count in _COUNTS)
+
+
+def unit_of_light(text: str) -> Any:
+    """Return the unit that a survey means: ``e-/s``, ``counts``, ``1E-17 erg/cm^2/s/Ang``."""
+    spelled = _ELECTRONS.sub("electron", text).replace("counts", "count").replace("ergs", "erg")
+    spelled = _ANGSTROMS.sub("Angstrom", spelled)
+    first, *rest = (part.strip() for part in spelled.split("/"))
+    # Slash after slash is what everybody writes, and what astropy warns of.
+    chained = len(rest) > 1 and not any(sign in spelled for sign in "()")
+    return named(f"{first} / ({' '.join(rest)})" if chained else spelled)
+
+
+def edges(middles: np.ndarray) -> np.ndarray:
+    """Return the edges of pixels whose middles rise: halfway between them, shape (pixel + 1,)."""
+    half = np.diff(middles) / 2
+    inner = middles[:-1] + half
+    return np.concatenate([middles[:1] - half[:1], inner, middles[-1:] + half[-1:]])
+
+
+def rebinned(values: np.ndarray, have: np.ndarray, want: np.ndarray) -> np.ndarray:
+    """Return a spectrum on new pixels, each the mean of the old ones under it.
+
+    The integral over whole pixels is kept, as by Carnall 2017 (arXiv:1705.05165).
+
+    Parameters
+    ----------
+    values : ndarray, shape (p,)
+        Per wavelength; NaN where missing.
+    have, want : ndarray, shapes (p,) and (q,)
+        Middles of the old and of the new pixels, rising, in one unit.  A gap between the old ones,
+        such as that between two detectors, is missing.
+
+    Returns
+    -------
+    ndarray, shape (q,)
+        NaN where less than half of a pixel is known.
+    """
+    values, have = _with_gaps(values, have)
+    known, old, new = np.isfinite(values), edges(have), edges(want)
+    width = np.diff(old) * known
+    light = width * np.where(known, values, 0.0)
+    seen, flux = (
+        np.diff(np.interp(new, old, np.concatenate([[0.0], np.cumsum(each)])))
+        for each in (width, light)
+    )
+    # Half, but for rounding.
+    enough = seen > 0.499 * np.diff(new)
+    return np.where(enough, flux / np.where(enough, seen, 1.0), np.nan)
+
+
+def _with_gaps(values: np.ndarray, middles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Put two missing pixels into each gap, so that its neighbours do not widen into it."""
+    from scipy.ndimage import median_filter
+
+    steps = np.diff(middles)
+    usual = median_filter(steps, size=9, mode="nearest")
+    at = np.flatnonzero(steps > 3 * usual)
+    ends = np.stack([middles[at] + usual[at], middles[at + 1] - usual[at]], axis=1).ravel()
+    after = np.repeat(at + 1, 2)
+    return np.insert(values, after, np.nan), np.insert(middles, after, ends)
 
 
 def resampled(

@@ -33,8 +33,8 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.cards import FAMILIAR, digest_of, write_facts
-from jupyter_astroml.models.contract import OUTSIDE, Prepared
 from jupyter_astroml.models.embedding import embedded
+from jupyter_astroml.models.fit import OUTSIDE, Prepared
 
 if TYPE_CHECKING:
     from jupyter_astroml.models.loading import Model

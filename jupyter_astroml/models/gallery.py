@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.models.cards import REPLAY, Card
+from jupyter_astroml.models.cards import REPLAY
 
 if TYPE_CHECKING:
     from jupyter_astroml.models.catalogue import Entry
@@ -24,21 +24,6 @@ if TYPE_CHECKING:
 _WIDTH = 128
 # Stored inputs are a handful; what is larger was not written by us.
 _MOST_BYTES = 50_000_000
-
-
-def needs(card: Card) -> str:
-    """Say what a model takes, in physics."""
-    given = card.input
-    parts = [
-        given.kind.replace("_", " "),
-        " ".join(given.bands),
-        given.flux_unit if given.flux_unit != "picture" else "colour picture",
-        " × ".join(map(str, given.size)) + (" pixels" if given.kind == "cutouts" else " or more"),
-    ]
-    for span in (given.pixel_scale, given.cadence):
-        if span is not None:
-            parts.append(f"{span.low:g} to {span.high:g} {span.unit}")
-    return ", ".join(part for part in parts if part)
 
 
 def picture(entry: Entry) -> bytes:
@@ -134,7 +119,7 @@ def _tile(entry: Entry) -> str:
     lines = {
         "Task": f"{card.task}: {', '.join(card.outputs.names)}",
         "Measured": card.key_metric,
-        "Needs": needs(card),
+        "Needs": card.input.words,
     }
     told = "".join(f"<div><b>{name}:</b> {html.escape(text)}</div>" for name, text in lines.items())
     return (
@@ -196,7 +181,7 @@ def _row(entry: Entry, folder: Path, *, has_picture: bool) -> str:
         f"[`{entry.name}`]({Path(os.path.relpath(entry.folder, folder)).as_posix()}/README.md)"
         f"<br>{_cell(card.title)}",
         _cell(f"{card.task}: {', '.join(card.outputs.names)}"),
-        _cell(needs(card)),
+        _cell(card.input.words),
         _cell(card.key_metric),
         "" if usual is None else f"{usual:.3f}",
     ]

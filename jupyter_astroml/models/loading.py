@@ -15,8 +15,9 @@ from jupyter_astroml.core.records import OK, UNITS, Predictions
 from jupyter_astroml.models.answers import answer, units_of
 from jupyter_astroml.models.cards import CARD, FACTS, REPLAY, WEIGHTS, Card, read_card, version
 from jupyter_astroml.models.catalogue import architecture, find
-from jupyter_astroml.models.contract import Fit, Prepared, prepare
+from jupyter_astroml.models.contract import prepare
 from jupyter_astroml.models.files import verified
+from jupyter_astroml.models.fit import Fit, Prepared
 from jupyter_astroml.models.kept import Kept
 from jupyter_astroml.models.own import module_of
 
@@ -33,7 +34,7 @@ ROOM = 2 << 30
 
 def micro_batch(card: Card) -> int:
     """Return how many objects a network takes at once."""
-    return MICRO_BATCH if card.kind == "cutouts" else MICRO_BATCH_CURVES
+    return MICRO_BATCH_CURVES if card.kind == "light_curves" else MICRO_BATCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class Model:
 
         Parameters
         ----------
-        samples : Cutouts or LightCurves
+        samples : Cutouts, LightCurves or Spectra
             In any unit.
         """
         from jupyter_astroml.models.familiar import judge
@@ -117,7 +118,7 @@ class Model:
 
         Parameters
         ----------
-        samples : Cutouts or LightCurves
+        samples : Cutouts, LightCurves or Spectra
             In any unit; `prepare` brings them into the contract.
         exact : bool
             As for `logits`.
@@ -156,7 +157,7 @@ def answered(
         Of its weights.
     logits : ndarray of float32, shape (member, n, k)
         Of the prepared objects.
-    given : Cutouts or LightCurves
+    given : Cutouts, LightCurves or Spectra
         As the archive gave them.
     prepared : Prepared
         As the network saw them.

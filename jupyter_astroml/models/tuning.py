@@ -27,8 +27,8 @@ from jupyter_astroml.models.cards import (
     write_card,
     write_facts,
 )
-from jupyter_astroml.models.contract import OUTSIDE
 from jupyter_astroml.models.embedding import heads
+from jupyter_astroml.models.fit import OUTSIDE
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

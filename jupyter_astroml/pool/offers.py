@@ -41,13 +41,12 @@ class Offer:
         PoolError
         """
         contract = self.entry.card.input
-        one, size = shape[1:], contract.size
-        if contract.kind == "cutouts":
-            wanted = (len(contract.bands), *size)
-            fits, words = one == wanted, f"(n, {', '.join(map(str, wanted))})"
+        one, wanted = shape[1:], contract.shape
+        if contract.kind == "light_curves":
+            fits = len(one) == 1 and wanted[0] <= one[0] <= _MOST_CADENCES
+            words = f"(n, {wanted[0]} to {_MOST_CADENCES})"
         else:
-            fits = len(one) == 1 and size[0] <= one[0] <= _MOST_CADENCES
-            words = f"(n, {size[0]} to {_MOST_CADENCES})"
+            fits, words = one == wanted, f"(n, {', '.join(map(str, wanted))})"
         if not fits or not 0 < shape[0] <= _MOST_OBJECTS:
             raise PoolError(
                 422,

@@ -48,7 +48,7 @@ def explain(
 
     Parameters
     ----------
-    data : Run, its name or folder, Table, References, Cutouts or LightCurves
+    data : Run, its name or folder, Table, References, Cutouts, LightCurves or Spectra
         A run brings its model with it.
     model : str
         Name of the model; not needed with a run.

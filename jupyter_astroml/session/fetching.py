@@ -167,7 +167,7 @@ def check(data: Any, *, model: str) -> Table:
 
     Parameters
     ----------
-    data : Table, References, Cutouts or LightCurves
+    data : Table, References, Cutouts, LightCurves or Spectra
         Fetched if it is not yet.
     model : str
         Name of the model.

@@ -43,8 +43,9 @@ def models(*, task: str = "", kind: str = "", fits: Any = None) -> catalogue.Mod
     task : str
         Only models of this task: ``"classify"``, ``"detect"`` or ``"regress"``.
     kind : str
-        Only those that take this kind of data: ``"cutouts"`` or ``"light_curves"``.
-    fits : Table, References, Cutouts or LightCurves, optional
+        Only those that take this kind of data: ``"cutouts"``, ``"light_curves"`` or
+        ``"spectra"``.
+    fits : Table, References, Cutouts, LightCurves or Spectra, optional
         Only those to whose input contract the data can be brought; the first few objects are
         looked at.
     """
@@ -246,7 +247,7 @@ def predict(  # type: ignore[misc] # the options of both are those below
 
     Parameters
     ----------
-    data : Table, References, Cutouts or LightCurves
+    data : Table, References, Cutouts, LightCurves or Spectra
         Rows of a query, or what was made of them.
     model : str or list of str
         Name of the model: `models` lists them.

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from jupyter_astroml.models.contract import OUTSIDE
 from jupyter_astroml.models.familiar import learn
+from jupyter_astroml.models.fit import OUTSIDE
 from jupyter_astroml.models.loading import load
 from jupyter_astroml.zoo.flares.simulate import simulate
 from jupyter_astroml.zoo.flares.train import Plan

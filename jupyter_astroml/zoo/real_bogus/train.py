@@ -56,13 +56,13 @@ class Plan:
         Of each network.
     """
 
-    alerts: int = 5_000
-    checked: int = 1_000
+    alerts: int = 10_000
+    checked: int = 2_000
     judged: int = JUDGED
-    measured: int = 2_500
+    measured: int = 4_000
     cycle: Cycle = field(
         default_factory=lambda: Cycle(
-            epochs=3, batch=64, rate=4e-3, decay=0.02, smoothing=0.01, average=0.995
+            epochs=4, batch=64, rate=4e-3, decay=0.02, smoothing=0.01, average=0.995
         )
     )
 

@@ -20,8 +20,9 @@ def recognised(tensors: Mapping[str, np.ndarray]) -> Found | None:
 
 
 def _upsilon(tensors: Mapping[str, np.ndarray]) -> Found | None:
-    """UPSILoN-T (Kim, Yeo, Bailer-Jones & Lee 2021): 16 features of a light curve to 21 classes.
+    """UPSILoN-T: 16 features of a light curve to 21 classes.
 
+    Kim, Yeo, Bailer-Jones & Lee 2021, A&A 653, A22 (arXiv:2106.00187).
     Normalise, then four dense layers, each with a normalisation; ReLU between them.
     """
     depth = sum(name.startswith("fc") and name.endswith(".weight") for name in tensors)
@@ -57,7 +58,10 @@ def _upsilon(tensors: Mapping[str, np.ndarray]) -> Found | None:
 
 
 def _supernnova(tensors: Mapping[str, np.ndarray]) -> Found | None:
-    """SuperNNova (Möller & de Boissière 2020), plain network: bidirectional LSTM, mean, dense."""
+    """SuperNNova, plain network: bidirectional LSTM, mean, dense.
+
+    Möller & de Boissière 2020, MNRAS 491, 4277 (arXiv:1901.06384).
+    """
     depth = sum(n.startswith("rnn_layer.weight_ih") and not n.endswith("_reverse") for n in tensors)
     parts = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
     wanted = {

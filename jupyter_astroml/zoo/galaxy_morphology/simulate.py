@@ -8,7 +8,7 @@ the telescope would).
 
 Light profiles: Sérsic 1968 in the normalisation of Graham & Driver 2005 (PASA 22, 118); edge-on
 discs of van der Kruit & Searle 1981 (A&A 95, 105), equation 5; logarithmic spiral arms with pitch
-angles of 10 to 30 degrees (Yu & Ho 2018, ApJ 862, 13).
+angles of 10 to 30 degrees (Yu, Ho, Barth & Li 2018, ApJ 862, 13).
 Depth and image quality: one 54 s drift scan of the survey (Gunn et al. 1998, AJ 116, 3040;
 York et al. 2000, AJ 120, 1579).
 """
@@ -530,7 +530,10 @@ def _companion(y: np.ndarray, x: np.ndarray, p: Mapping[str, Any]) -> np.ndarray
 
 
 def _tails(y: np.ndarray, x: np.ndarray, p: Mapping[str, Any]) -> np.ndarray:
-    """Two bent streams, one from each galaxy, pointing away from each other (Toomre 1972)."""
+    """Two bent streams, one from each galaxy, pointing away from each other.
+
+    As tides pull them out of both discs (Toomre & Toomre 1972, ApJ 178, 623).
+    """
     n, length = 24, p["tail_length_arcsec"]
     along = (np.arange(n) + 0.5) / n
     bend = np.radians(p["tail_bend_deg"])

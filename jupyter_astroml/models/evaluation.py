@@ -56,6 +56,9 @@ class Evaluation:
         The reasons, with counts.
     notes : str
         What a reader must know to compare the numbers with others.
+    curves : mapping
+        What a figure of the answers is drawn from, see `jupyter_astroml.zoo.scores.curves`; empty
+        where there is none.
     """
 
     model: str
@@ -76,6 +79,7 @@ class Evaluation:
     excluded: int = 0
     excluded_why: str = ""
     notes: str = ""
+    curves: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values that JSON can hold: a number that is not finite becomes None."""

@@ -6,11 +6,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 # Share of the true classes that prediction sets promise to hold.
 LEVEL = 0.9
 BINS = 10
+# Where a receiver operating characteristic is kept: closer at the few wrong ones that matter.
+FALSE_SHARES = np.linspace(0.0, 1.0, 33) ** 2
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -57,15 +62,76 @@ def surprise(classes: np.ndarray, p: np.ndarray) -> float:
 
 def calibration_error(classes: np.ndarray, p: np.ndarray) -> float:
     """Expected calibration error in ten bins of confidence (Naeini et al. 2015, AAAI)."""
+    off = sum(n * abs(said - right) for said, right, n in reliability(classes, p))
+    return float(off / len(classes))
+
+
+def reliability(classes: np.ndarray, p: np.ndarray) -> list[tuple[float, float, int]]:
+    """Return mean confidence, share of right answers and number of objects in bins of confidence.
+
+    Ten bins of equal width; those without an object are left out.
+    """
     confidence = p.max(axis=1)
     right = p.argmax(axis=1) == classes
     which = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    error = 0.0
-    for b in range(BINS):
-        inside = which == b
-        if inside.any():
-            error += inside.mean() * abs(confidence[inside].mean() - right[inside].mean())
-    return float(error)
+    rows = (which == b for b in range(BINS))
+    return [
+        (float(confidence[inside].mean()), float(right[inside].mean()), int(inside.sum()))
+        for inside in rows
+        if inside.any()
+    ]
+
+
+def characteristic(classes: np.ndarray, p: np.ndarray) -> list[float]:
+    """Return the share of the second of two classes that is found at each of `FALSE_SHARES`.
+
+    These are the shares of the first class that may be taken for the second.
+    """
+    first, second = np.sort(-p[classes == 0, 1]), np.sort(-p[classes == 1, 1])
+    # Who has the score of an object comes in with it.
+    let_in = np.searchsorted(first, second, side="right") / max(len(first), 1)
+    found = np.searchsorted(let_in, FALSE_SHARES, side="right") / max(len(second), 1)
+    return [float(share) for share in found]
+
+
+def confusion(classes: np.ndarray, p: np.ndarray) -> list[list[int]]:
+    """Count objects by true class (rows) and answer (columns)."""
+    k = p.shape[1]
+    return np.bincount(k * classes + p.argmax(axis=1), minlength=k * k).reshape(k, k).tolist()
+
+
+def curves(
+    classes: np.ndarray, p: np.ndarray, usual: np.ndarray, *, names: Sequence[str]
+) -> dict[str, Any]:
+    """Return what `jupyter_astroml.zoo.drawing.judged` draws, in few numbers.
+
+    Parameters
+    ----------
+    classes : ndarray of int, shape (n,)
+        True classes.
+    p, usual : ndarray, shape (n, class)
+        Probabilities by the network and by its baseline.
+    names : sequence of str
+        The classes.
+    """
+    both = {"network": p, "baseline": usual}
+    found: dict[str, Any] = {
+        "names": list(names),
+        "reliability": {
+            who: [
+                [round(said, 4), round(right, 4), n] for said, right, n in reliability(classes, q)
+            ]
+            for who, q in both.items()
+        },
+    }
+    if len(names) == 2:
+        found["characteristic"] = {
+            who: [round(share, 4) for share in characteristic(classes, q)]
+            for who, q in both.items()
+        }
+    else:
+        found["confusion"] = confusion(classes, p)
+    return found
 
 
 def conformal_threshold(right: np.ndarray, *, level: float) -> float:

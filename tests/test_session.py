@@ -199,6 +199,14 @@ def test_inspector_and_report_mark_the_events_of_the_model(star_run, tmp_path):
 def test_fit_is_told_before_a_run(galaxies):
     found = aml.check(galaxies[:3], model="galaxy_morphology")
     assert all(str(w).startswith("converted") for w in found["fit"])
+    # The model may come first, or second: a name is not data.
+    for again in (
+        aml.check("galaxy_morphology", galaxies[:3]),
+        aml.check(galaxies[:3], "galaxy_morphology"),
+    ):
+        assert again["fit"].tolist() == found["fit"].tolist()
+    with pytest.raises(ModelError, match="no model ''"):
+        aml.check(galaxies[:3])
 
 
 def test_a_report_stands_alone(galaxy_run, star_run, tmp_path):

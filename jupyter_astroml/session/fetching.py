@@ -158,7 +158,7 @@ def rows_of(have: np.ndarray, wanted: Iterable[str]) -> np.ndarray:
 _CHECKED = 64
 
 
-def check(data: Any, *, model: str) -> Table:
+def check(data: Any, other: Any = None, *, model: str = "") -> Table:
     """Tell for each object whether it suits a model, before the model runs.
 
     The input contract of the model is compared with what the data say of themselves, as `predict`
@@ -169,6 +169,8 @@ def check(data: Any, *, model: str) -> Table:
     ----------
     data : Table, References, Cutouts, LightCurves or Spectra
         Fetched if it is not yet.
+    other : str, optional
+        The model, where it is not named; ``check(model, data)`` is understood too.
     model : str
         Name of the model.
 
@@ -179,6 +181,8 @@ def check(data: Any, *, model: str) -> Table:
     """
     from astropy.table import Table as AstropyTable
 
+    if other is not None:
+        model, data = (data, other) if isinstance(data, str) else (other, data)
     card = catalogue.find(model).card
     if not isinstance(data, References | Samples):
         data = samples(data, model=model)

@@ -129,7 +129,8 @@ class Cutouts(_Rows):
     simulated : bool
         True when these data were never observed.
     meta : mapping
-        Provenance; ``zero_point`` is the AB magnitude of one count, for values in counts.
+        Provenance; ``zero_point`` is the AB magnitude of one count, for values in counts, and
+        ``psf_fwhm`` the full width at half maximum of a point in all of them, arcsec.
     """
 
     kind: ClassVar[str] = "cutouts"

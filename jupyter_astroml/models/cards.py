@@ -167,12 +167,14 @@ class InputContract(_Strict):
         The grid of spectra.
     pixel_scale, cadence : Range, optional
         arcsec per pixel; days between cadences.
+    psf : Range, optional
+        Full width at half maximum of a point in cutouts, arcsec.
     signal_to_noise : Range, optional
-        Of a cadence, or of a pixel of the grid.
+        Of a cadence, of a pixel of the grid, or of all pixels of a cutout together.
     convert : tuple of str
         Units that can be converted to `flux_unit`, such as ``nanomaggy`` to ``picture``.
     notes : str
-        Normalisation, point spread function, extinction: what a number cannot say.
+        Normalisation, shape of the point spread function, extinction: what a number cannot say.
     """
 
     kind: Literal["cutouts", "light_curves", "spectra"]
@@ -183,6 +185,7 @@ class InputContract(_Strict):
     wavelength: Wavelengths | None = None
     pixel_scale: Range | None = None
     cadence: Range | None = None
+    psf: Range | None = None
     signal_to_noise: Range | None = None
     convert: tuple[str, ...] = ()
     notes: str = ""
@@ -195,6 +198,8 @@ class InputContract(_Strict):
         if len(self.size) != axes or bool(self.bands) != bool(axes):
             wanted = f"{axes} sizes and the bands" if axes else "neither a size nor bands"
             raise ValueError(f"{self.kind.replace('_', ' ')} have {wanted}")
+        if self.psf is not None and (self.kind != "cutouts" or self.psf.unit != "arcsec"):
+            raise ValueError("only cutouts have a 'psf', and its unit is arcsec")
         return self
 
     @property
@@ -219,6 +224,8 @@ class InputContract(_Strict):
         for span in (self.pixel_scale, self.cadence):
             if span is not None:
                 parts.append(f"{span.low:g} to {span.high:g} {span.unit}")
+        if self.psf is not None:
+            parts.append(f"points {self.psf.low:g} to {self.psf.high:g} arcsec wide")
         return ", ".join(part for part in parts if part)
 
 

@@ -77,8 +77,8 @@ def _cutouts(card: Card, cutouts: Cutouts) -> Prepared:
     values = _in_bands(values, bands, contract, fit)
     if contract.fewest_bands is None:
         _compare_planes(values, contract, fit)
-    if contract.signal_to_noise:
-        fit.note(fit.everyone, FITS, "the signal-to-noise ratio of cutouts is not checked")
+    _compare_points(cutouts, contract, fit)
+    _compare_pixels(cutouts, contract, fit)
     prepared = replace(
         cutouts,
         values=np.ascontiguousarray(values, dtype=np.float32),
@@ -252,7 +252,10 @@ def _in_unit(
 
 def _zero_point(cutouts: Cutouts) -> float | None:
     """Return the AB magnitude of one count that the data tell, if they do."""
-    found = cutouts.meta.get("zero_point")
+    return _number(cutouts.meta.get("zero_point"))
+
+
+def _number(found: Any) -> float | None:
     return float(found) if isinstance(found, int | float) and np.isfinite(found) else None
 
 
@@ -289,13 +292,48 @@ def _compare_planes(values: np.ndarray, contract: InputContract, fit: Fit) -> No
     fit.note(blank.any(axis=1) & ~blank.all(axis=1), OUTSIDE, why)
 
 
+def _compare_points(cutouts: Cutouts, contract: InputContract, fit: Fit) -> None:
+    """Compare how wide a point is, where the data tell it: few archives do."""
+    span, width = contract.psf, _number(cutouts.meta.get("psf_fwhm"))
+    if span is not None and width is not None and not span.low <= width <= span.high:
+        why = f"points are {width:.3g} arcsec wide, not {span.low:g} to {span.high:g}"
+        fit.note(fit.everyone, OUTSIDE, why)
+
+
+def _compare_pixels(cutouts: Cutouts, contract: InputContract, fit: Fit) -> None:
+    """Compare the signal-to-noise ratio of all pixels together.
+
+    The signal is what stands out above the median of its band, in squares of its error; noise
+    alone would give one for each pixel, which is taken off.
+    """
+    if contract.signal_to_noise is None:
+        return
+    errors, unknown = cutouts.errors, np.full(len(cutouts), np.nan)
+    if errors is None:
+        fit.note_noise(unknown, contract.signal_to_noise)
+        return
+    lost = ~(np.isfinite(cutouts.values) & np.isfinite(errors) & (errors > 0))
+    if cutouts.masks is not None:
+        lost |= cutouts.masks
+    above = cutouts.values - _levels(cutouts.values, lost)
+    signal = np.where(lost, 0.0, above) / np.where(lost, 1.0, errors)
+    excess = (signal**2 - ~lost).sum(axis=(1, 2, 3))
+    ratio = np.where(lost.all(axis=(1, 2, 3)), unknown, np.sqrt(np.maximum(excess, 0.0)))
+    fit.note_noise(ratio, contract.signal_to_noise)
+
+
 def _with_medians(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
     """Fill missing pixels with the median of their object and band; 0 if nothing is left."""
+    return np.where(missing, _levels(values, missing), values)
+
+
+def _levels(values: np.ndarray, missing: np.ndarray) -> np.ndarray:
+    """Return the median of each object and band, shape (n, band, 1, 1)."""
     known = np.where(missing, np.nan, values).reshape(*values.shape[:2], -1)
     empty = missing.reshape(known.shape).all(axis=2)
     known[empty] = 0.0
-    medians = np.nanmedian(known, axis=2)[:, :, None, None]
-    return np.where(missing, medians, values)
+    medians: np.ndarray = np.nanmedian(known, axis=2)
+    return medians[:, :, None, None]
 
 
 def _light_curves(card: Card, curves: LightCurves) -> Prepared:

@@ -371,3 +371,51 @@ def test_pixels_are_stretched_a_little_and_no_more(pictures):
     assert "resampled from 0.7 to 0.6" in check(pictures, given).words()[0]
     given = replace(given, pixel_scale=np.full(len(given), 1.0))
     assert "1 arcsec/pixel, not 0.2 to 0.6" in check(pictures, given).words()[0]
+
+
+def asking(card, **contract):
+    """Return a card that asks for more."""
+    told = card.model_dump() | {"input": card.input.model_dump() | contract}
+    return Card.model_validate(told)
+
+
+def test_a_telescope_that_is_too_sharp_or_too_blurred_is_outside(pictures):
+    sharp = asking(pictures, psf={"low": 0.6, "high": 0.9, "unit": "arcsec"})
+    found = [
+        check(sharp, replace(cutouts(), meta={"psf_fwhm": w})).words()[1] for w in (0.1, 0.7, 1.4)
+    ]
+    assert found[1] == "fits"
+    assert found[0] == "outside: points are 0.1 arcsec wide, not 0.6 to 0.9"
+    assert found[2] == "outside: points are 1.4 arcsec wide, not 0.6 to 0.9"
+    # Few archives tell it: silence is no reason.
+    assert check(sharp, cutouts()).words()[0] == "fits"
+    assert "points 0.6 to 0.9 arcsec wide" in sharp.input.words
+
+
+def test_a_width_of_points_is_in_arcsec_and_of_images(pictures, flashes):
+    with pytest.raises(ValueError, match="its unit is arcsec"):
+        asking(pictures, psf={"low": 2, "high": 6, "unit": "pixel"})
+    with pytest.raises(ValueError, match="only cutouts"):
+        asking(flashes, psf={"low": 2, "high": 6, "unit": "arcsec"})
+
+
+def test_images_with_too_little_signal_for_their_errors_are_outside(pictures):
+    card = asking(pictures, signal_to_noise={"low": 20, "high": 1000, "unit": "all pixels"})
+    noise = np.random.default_rng(2).normal(0, 0.01, (3, 3, 8, 8)).astype(np.float32)
+    values = 0.2 + noise
+    # In each of three bands 50 and 5 times the error: 87 and 9 together, and nothing at all.
+    values[:2, :, 4, 4] += np.array([[0.5], [0.05]], np.float32)
+    errors = np.full_like(values, 0.01)
+    given = cutouts(3, values=values, errors=errors)
+    clear, faint, empty = check(card, given).words()
+    assert clear == "fits"
+    assert "a signal-to-noise ratio of" in faint
+    assert faint.startswith("outside")
+    assert empty.startswith("outside")
+    # What is masked, or has no error, is no signal.
+    masks = np.zeros(values.shape, bool)
+    masks[0, :, 4, 4] = True
+    assert check(card, replace(given, masks=masks)).status[0] == "outside"
+    errors[0, :, 4, 4] = np.nan
+    assert check(card, replace(given, errors=errors)).status[0] == "outside"
+    assert check(card, cutouts()).words()[0] == "fits: the signal-to-noise ratio is unknown"

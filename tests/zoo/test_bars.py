@@ -1,10 +1,13 @@
 """Simulated bars, and lengths from maps, without any training."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from jupyter_astroml.models.evaluation import Interval
 from jupyter_astroml.zoo import galaxy_morphology
 from jupyter_astroml.zoo.galaxy_morphology import bars
 
@@ -53,7 +56,39 @@ def test_a_map_that_lights_up_the_bar_gives_its_length(some):
     assert blind["rmse"].value > 2 * found["rmse"].value
 
 
-def test_the_page_is_what_the_study_wrote():
-    page = (Path(galaxy_morphology.__file__).parent / "bars.md").read_text(encoding="utf-8")
-    assert page.count("SmoothGrad map") == page.count("learns the lengths") == len(bars.FEW)
-    assert "**Simulated**" in page
+def figures(text):
+    """Read the figures of the page back, as the study gives them to it."""
+    cells = re.findall(r"\| (\S+) \[(\S+), (\S+)\] \| (\S+) \[(\S+), (\S+)\] \|", text)
+    rows = [[float(n) for n in row] for row in cells]
+    pairs = [{"r": Interval(*row[:3]), "rmse": Interval(*row[3:])} for row in rows]
+    (auc,) = re.findall(r"under the curve (\S+) on", text)
+    (scatter,) = re.findall(r"scatter by (\S+):", text)
+    ((inside, area),) = re.findall(r"(\S+) lies inside the bar .* covers (\S+) of", text)
+    return {
+        "methods": {name: pairs[i::3] for i, name in enumerate(("map", "direct", "size"))},
+        "auc": float(auc),
+        "scatter": float(scatter),
+        "share_inside": float(inside),
+        "area_inside": float(area),
+    }
+
+
+def test_the_page_is_what_the_study_writes():
+    folder = Path(galaxy_morphology.__file__).parent
+    text = (folder / "bars.md").read_text(encoding="utf-8")
+    assert bars.page(figures(text)) == text
+    with Image.open(folder / "bars.png") as sheet:
+        # Twice 76 pixels a picture.
+        assert sheet.size == (bars.EXAMPLES * 152, 3 * 152)
+
+
+def test_the_readme_says_of_maps_what_the_page_measured():
+    folder = Path(galaxy_morphology.__file__).parent
+    found = figures((folder / "bars.md").read_text(encoding="utf-8"))["methods"]
+    most = {name: rows[-1] for name, rows in found.items()}
+    # "Known no better than from the size of the galaxy".
+    assert abs(most["map"]["rmse"].value - most["size"]["rmse"].value) < 0.1
+    # "A network that learns lengths measures them far better".
+    assert all(
+        d["rmse"].high < m["rmse"].low for d, m in zip(found["direct"], found["map"], strict=True)
+    )

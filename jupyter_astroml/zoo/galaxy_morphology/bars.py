@@ -45,6 +45,8 @@ SEED, SIDE = 11, 128
 TAUGHT, SCALED, JUDGED = 3000, 400, 400
 # Lengths that somebody measured, from which lengths are learned.
 FEW = (25, 100, 400)
+# Bars that are drawn, from the longest to the shortest.
+EXAMPLES = 5
 _BANDS = ("g", "r", "i")
 # Half-light radius of the discs, pixels: the scale of the pictures of Galaxy Zoo.
 _RADIUS = 11.0
@@ -294,7 +296,7 @@ def study(say: Say) -> dict[str, Any]:
     share = (maps * barred.inside).sum(axis=(1, 2)) / maps.sum(axis=(1, 2))
     middle = slice((SIDE - _FIELD) // 2, (SIDE + _FIELD) // 2)
     area = barred.inside[:, middle, middle].mean(axis=(1, 2))
-    examples = test[np.argsort(barred.length[test])[:: len(test) // 5]][:6]
+    examples = test[np.argsort(barred.length[test])[:: len(test) // EXAMPLES]][:EXAMPLES]
     return {
         "methods": methods,
         "auc": found_bars,
@@ -351,7 +353,7 @@ def page(found: dict[str, Any]) -> str:
         "SmoothGrad of its answer gives a map, and the extent of what is lit a length (Bhambra, "
         "Joachimi & Lahav 2022), once a straight line was fitted to bars that somebody measured.",
         "",
-        "![Six bars: picture, map, true bar](bars.png)",
+        f"![{EXAMPLES} bars: picture, map, true bar](bars.png)",
         "",
         f"{JUDGED} other bars, intervals of 95 %; root mean square error in pixels of "
         f"{PIXEL_SCALE} arcsec; the true lengths scatter by {found['scatter']:.1f}:",

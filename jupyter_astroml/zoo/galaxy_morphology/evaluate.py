@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jupyter_astroml.core.errors import DataError, ModelError
+from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
 from jupyter_astroml.zoo import forest, scores
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
+from jupyter_astroml.zoo.judging import Judged, baseline_folder, model_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -61,11 +62,8 @@ def evaluate(
     ModelError
         If the model is not trained, or names other classes.
     """
-    from jupyter_astroml.models.loading import load
-
-    model = model or load(NAME)
-    files = model.folder or HERE
-    usual_files = files if (files / forest.FILE).exists() else HERE
+    model = model_of(model, NAME, names=CLASSES)
+    files, usual_files = model.folder or HERE, baseline_folder(model, HERE)
     table = real.labels(folder)
     taught = training_ids(files) | training_ids(usual_files)
     seen = np.isin(np.asarray(table["id"]), list(taught))
@@ -79,36 +77,26 @@ def evaluate(
         )
     classes = np.array([CLASSES.index(label) for label in table["label"]])
     p, usual, threshold = _answers(folder, table, model, files=usual_files, progress=progress)
-
-    def both(score: Callable[..., float]) -> dict[str, float]:
-        return measure(bootstrap(score, classes, p, seed=seed), baseline=score(classes, usual))
-
+    judged = Judged(classes, p, usual, seed=seed)
     metrics = {
-        "accuracy": both(scores.accuracy),
-        "negative_log_likelihood": both(scores.surprise),
-        "expected_calibration_error": both(scores.calibration_error),
+        "accuracy": judged.both(scores.accuracy),
+        "negative_log_likelihood": judged.both(scores.surprise),
+        "expected_calibration_error": judged.both(scores.calibration_error),
+        **judged.by_class(CLASSES, scores.recall, scores.precision, scores.f1),
     }
-    for k, name in enumerate(CLASSES):
-        metrics[f"n_{name}"] = measure(float((classes == k).sum()))
-        for score in (scores.recall, scores.precision, scores.f1):
-            metrics[f"{score.__name__}_{name}"] = both(partial(score, of=k))
     if threshold is not None:
         covered = partial(scores.covered, threshold=threshold)
         metrics["conformal_coverage"] = measure(bootstrap(covered, classes, p, seed=seed))
         size = partial(scores.set_size, threshold=threshold)
         metrics["conformal_set_size"] = measure(bootstrap(size, p, seed=seed))
-    main = bootstrap(scores.macro_f1, classes, p, seed=seed)
     return Evaluation(
         model=model.card.id,
         data=Path(folder).resolve().name,
         n=len(table),
         metric="macro_f1",
-        value=main.value,
-        low=main.low,
-        high=main.high,
+        **judged.main(scores.macro_f1),
         higher_is_better=True,
         baseline=baseline.NAME,
-        baseline_value=scores.macro_f1(classes, usual),
         seed=seed,
         metrics=metrics,
         split="labelled objects of the folder that training did not see"
@@ -146,8 +134,6 @@ def _answers(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[np.ndarray, np.ndarray, float | None]:
     """Return the probabilities of model and baseline, and the conformal threshold of the card."""
-    if model.card.outputs.names != CLASSES:
-        raise ModelError("The card of the model names other classes than its simulator")
     found, features = [], []
     for start in range(0, len(table), _BLOCK):
         block = table[start : start + _BLOCK]

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import DataError, ModelError
-from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
+from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.models.evaluation import Evaluation, measure
 from jupyter_astroml.zoo import folds, forest, scores
+from jupyter_astroml.zoo.judging import Judged, baseline_folder, model_of
 from jupyter_astroml.zoo.lens_finder import baseline, real
 
 if TYPE_CHECKING:
@@ -58,13 +59,8 @@ def evaluate(
     ModelError
         If the model is not trained, or names other classes.
     """
-    from jupyter_astroml.models.loading import load
-
-    model = model or load(NAME)
-    if model.card.outputs.names != real.CLASSES:
-        raise ModelError("The card of the model names other classes than its data")
-    files = model.folder or HERE
-    usual_files = files if (files / forest.FILE).exists() else HERE
+    model = model_of(model, NAME, names=real.CLASSES)
+    usual_files = baseline_folder(model, HERE)
     cutouts, table = real.read(folder)
     grade = np.asarray(table["grade"])
     classes = classes_of(grade)
@@ -79,53 +75,31 @@ def evaluate(
     usual = forest.probabilities(
         usual_files / forest.FILE, features, names=real.CLASSES, columns=baseline.FEATURES
     )
-    metrics = _metrics(grade, p, usual, seed=seed)
+    judged = Judged(classes, p, usual, seed=seed)
     ids = np.asarray(table["id"])
-    metrics["forest_of_candidates_auc"] = measure(_forest_of_candidates(features, classes, ids))
-    main = bootstrap(scores.auc, classes, p, seed=seed)
+    metrics = {
+        "gain": judged.gain(scores.auc),
+        "rank_correlation": replace(judged, truth=grade).both(rank_correlation),
+        "auc_grade_2": replace(judged, truth=(grade >= _NEARLY_SURE).astype(int)).both(scores.auc),
+        "expected_calibration_error": judged.both(scores.calibration_error),
+        "negative_log_likelihood": judged.both(scores.surprise),
+        **judged.by_class(real.CLASSES),
+        "forest_of_candidates_auc": measure(_forest_of_candidates(features, classes, ids)),
+    }
     return Evaluation(
         model=model.card.id,
         data=Path(folder).resolve().name,
         n=len(classes),
         metric=f"AUC for an expert grade of {real.SURE:g} and above",
-        value=main.value,
-        low=main.low,
-        high=main.high,
+        **judged.main(scores.auc),
         higher_is_better=True,
         baseline=baseline.NAME,
-        baseline_value=scores.auc(classes, usual),
         seed=seed,
         metrics=metrics,
         split="candidates that no training saw: network and baseline know simulation alone",
         sample=f"{len(classes)} candidates of Space Warps in CFHTLS",
         notes=_NOTES,
     )
-
-
-def _metrics(
-    grade: np.ndarray, p: np.ndarray, usual: np.ndarray, *, seed: int
-) -> dict[str, dict[str, float]]:
-    """Score ranks and probabilities."""
-    classes = classes_of(grade)
-    drawn = partial(bootstrap, seed=seed)
-
-    def both(score: Callable[..., float], truth: np.ndarray) -> dict[str, float]:
-        return measure(drawn(score, truth, p), baseline=score(truth, usual))
-
-    def gain(truth: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> float:
-        return scores.auc(truth, mine) - scores.auc(truth, theirs)
-
-    sure = (grade >= _NEARLY_SURE).astype(int)
-    return {
-        "gain": measure(drawn(gain, classes, p, usual)),
-        "rank_correlation": both(rank_correlation, grade),
-        "auc_grade_2": both(scores.auc, sure),
-        "expected_calibration_error": both(scores.calibration_error, classes),
-        "negative_log_likelihood": both(scores.surprise, classes),
-        **{
-            f"n_{name}": measure(float((classes == k).sum())) for k, name in enumerate(real.CLASSES)
-        },
-    }
 
 
 def _forest_of_candidates(features: np.ndarray, classes: np.ndarray, ids: np.ndarray) -> float:

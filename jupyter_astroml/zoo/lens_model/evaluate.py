@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.core.records import Cutouts
 from jupyter_astroml.models import estimates
 from jupyter_astroml.models.estimates import Estimates
 from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
+from jupyter_astroml.zoo.judging import baseline_folder, model_of
 from jupyter_astroml.zoo.lens_model import baseline
 from jupyter_astroml.zoo.lens_model.simulate import NAMES, read, simulate
 
@@ -68,9 +68,7 @@ def evaluate(
     ModelError
         If the model is not trained, or names other parameters.
     """
-    from jupyter_astroml.models.loading import load
-
-    model = model or load(NAME)
+    model = model_of(model, NAME, names=NAMES)
     if folder:
         cutouts, table, data = *read(folder), Path(folder).resolve().name
     else:
@@ -107,11 +105,10 @@ def judge(
     progress : callable, optional
         Called with the number of images measured and the total.
     """
-    if model.card.outputs.names != NAMES:
-        raise ModelError("The card of the model names other parameters than its data")
     truth = truth_of(table)
     found, numbers = estimated(model, cutouts, progress=progress), calibration_of(model)
-    usual = baseline.estimates(_baseline(model), baseline.measure(cutouts.values))
+    usual_files = baseline_folder(model, HERE, file=baseline.FILE)
+    usual = baseline.estimates(usual_files / baseline.FILE, baseline.measure(cutouts.values))
     main = bootstrap(rms, truth[:, 0] - found.values[:, 0], seed=seed)
     metrics: dict[str, Any] = {}
     for i, name in enumerate(NAMES):
@@ -222,8 +219,3 @@ def worst(found: Estimates, table: Table, *, shown: int = 8) -> list[dict[str, A
         }
         for i in np.argsort(-distance, kind="stable")[:shown]
     ]
-
-
-def _baseline(model: Model) -> Path:
-    path = (model.folder or HERE) / baseline.FILE
-    return path if path.exists() else HERE / baseline.FILE

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import DataError, ModelError
+from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
 from jupyter_astroml.zoo import folds, forest, scores
+from jupyter_astroml.zoo.judging import Judged, baseline_folder, model_of
 from jupyter_astroml.zoo.radio_galaxies import baseline, real
 
 if TYPE_CHECKING:
@@ -57,15 +58,10 @@ def evaluate(
     ModelError
         If the model is not trained, or names other classes.
     """
-    from jupyter_astroml.models.loading import load
-
-    model = model or load(NAME)
-    if model.card.outputs.names != real.CLASSES:
-        raise ModelError("The card of the model names other classes than its data")
-    files = model.folder or HERE
-    usual_files = files if (files / forest.FILE).exists() else HERE
+    model = model_of(model, NAME, names=real.CLASSES)
+    usual_files = baseline_folder(model, HERE)
     cutouts, table = real.read(folder)
-    fold = taught_folds(files, table["ra"], table["dec"])
+    fold = taught_folds(model.folder or HERE, table["ra"], table["dec"])
     scored = np.asarray((table["label"] != "") & (fold != folds.ALL_KNOW))
     excluded = int((~scored).sum())
     cutouts, table, fold = cutouts[scored], table[scored], fold[scored]
@@ -79,30 +75,27 @@ def evaluate(
         )
     values = model.prepare(cutouts).samples.values
     p = folds.answers(model.logits(values, progress=progress), fold)
-    usual_fold = fold if usual_files == files else taught_folds(HERE, table["ra"], table["dec"])
     usual = forest.probabilities(
         usual_files / forest.FILE,
         baseline.measure(light_of(values)[:, 0]),
         names=real.CLASSES,
         columns=baseline.FEATURES,
-        fold=usual_fold,
+        fold=taught_folds(usual_files, table["ra"], table["dec"]),
     )
     fr, truth = fr_scores(p[judged], table["fr"][judged])
     usual_fr, _ = fr_scores(usual[judged], table["fr"][judged])
-    main = bootstrap(scores.accuracy, truth, fr, seed=seed)
+    two = Judged(truth, fr, usual_fr, seed=seed)
     metrics = {
-        **_two(truth, fr, usual_fr, seed=seed),
-        **_apart(fold[judged], truth, fr, usual_fr, seed=seed),
+        **_two(two),
+        **_apart(two[fold[judged] == 0]),
         **_four(table, p, usual, model, seed=seed),
     }
     others = sure & ~judged
     if others.any():
         answered, known = fr_scores(p[others], table["fr"][others])
         beside, _ = fr_scores(usual[others], table["fr"][others])
-        metrics["fr_accuracy_other_set"] = measure(
-            bootstrap(scores.accuracy, known, answered, seed=seed),
-            baseline=scores.accuracy(known, beside),
-        )
+        other = Judged(known, answered, beside, seed=seed)
+        metrics["fr_accuracy_other_set"] = other.both(scores.accuracy)
         metrics["n_other_set"] = measure(float(others.sum()))
     out_of_fold = int((fold[judged] != folds.UNSEEN).sum())
     kind = "of which MiraBest is confident" if confident.any() else "of the set beside MiraBest"
@@ -111,12 +104,9 @@ def evaluate(
         data=Path(folder).resolve().name,
         n=int(judged.sum()),
         metric="FR I / FR II accuracy",
-        value=main.value,
-        low=main.low,
-        high=main.high,
+        **two.main(scores.accuracy),
         higher_is_better=True,
         baseline=baseline.NAME,
-        baseline_value=scores.accuracy(truth, usual_fr),
         seed=seed,
         metrics=metrics,
         split=_split(out_of_fold, len(truth)),
@@ -190,38 +180,26 @@ def fr_scores(p: np.ndarray, fr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return two / two.sum(axis=1, keepdims=True), (np.asarray(fr) == "fr2").astype(int)
 
 
-def _two(
-    truth: np.ndarray, fr: np.ndarray, usual: np.ndarray, *, seed: int
-) -> dict[str, dict[str, float]]:
+def _two(two: Judged) -> dict[str, dict[str, float]]:
     """Score FR I against FR II."""
-
-    def gain(classes: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> float:
-        return scores.accuracy(classes, mine) - scores.accuracy(classes, theirs)
-
-    found = {"gain": measure(bootstrap(gain, truth, fr, usual, seed=seed))}
-    for name, score in (
-        ("fr_auc", scores.auc),
-        ("fr1_recall", partial(scores.recall, of=0)),
-        ("fr2_recall", partial(scores.recall, of=1)),
-        ("fr_calibration_error", scores.calibration_error),
-        ("fr_negative_log_likelihood", scores.surprise),
-    ):
-        found[name] = measure(bootstrap(score, truth, fr, seed=seed), baseline=score(truth, usual))
-    return found
-
-
-def _apart(
-    fold: np.ndarray, truth: np.ndarray, fr: np.ndarray, usual: np.ndarray, *, seed: int
-) -> dict[str, dict[str, float]]:
-    """Score the fold that no choice was made on."""
-    rows = fold == 0
-    if not rows.any():
-        return {}
-    found = bootstrap(scores.accuracy, truth[rows], fr[rows], seed=seed)
-    usual_found = scores.accuracy(truth[rows], usual[rows])
     return {
-        "fr_accuracy_untouched_fold": measure(found, baseline=usual_found),
-        "n_untouched_fold": measure(float(rows.sum())),
+        "gain": two.gain(scores.accuracy),
+        "fr_auc": two.both(scores.auc),
+        "fr1_recall": two.both(partial(scores.recall, of=0)),
+        "fr2_recall": two.both(partial(scores.recall, of=1)),
+        "fr_calibration_error": two.both(scores.calibration_error),
+        "fr_negative_log_likelihood": two.both(scores.surprise),
+    }
+
+
+def _apart(untouched: Judged) -> dict[str, dict[str, float]]:
+    """Score the fold that no choice was made on."""
+    n = len(untouched.truth)
+    if not n:
+        return {}
+    return {
+        "fr_accuracy_untouched_fold": untouched.both(scores.accuracy),
+        "n_untouched_fold": measure(float(n)),
     }
 
 
@@ -230,20 +208,14 @@ def _four(
 ) -> dict[str, dict[str, float]]:
     """Score all four classes on all sources."""
     classes = np.array([real.CLASSES.index(label) for label in table["label"]])  # type: ignore[index]
-
-    def both(score: Callable[..., float]) -> dict[str, float]:
-        return measure(bootstrap(score, classes, p, seed=seed), baseline=score(classes, usual))
-
+    four = Judged(classes, p, usual, seed=seed)
     found = {
         "n_four_classes": measure(float(len(classes))),
-        "accuracy": both(scores.accuracy),
-        "macro_f1": both(scores.macro_f1),
-        "expected_calibration_error": both(scores.calibration_error),
+        "accuracy": four.both(scores.accuracy),
+        "macro_f1": four.both(scores.macro_f1),
+        "expected_calibration_error": four.both(scores.calibration_error),
+        **four.by_class(real.CLASSES, scores.recall, scores.precision),
     }
-    for k, name in enumerate(real.CLASSES):
-        found[f"n_{name}"] = measure(float((classes == k).sum()))
-        for score in (scores.recall, scores.precision):
-            found[f"{score.__name__}_{name}"] = both(partial(score, of=k))
     calibration = model.card.facts.calibration if model.card.facts else {}
     if "conformal_threshold" in calibration:
         covered = partial(scores.covered, threshold=calibration["conformal_threshold"])

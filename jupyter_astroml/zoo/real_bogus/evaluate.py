@@ -7,14 +7,16 @@ What is missed, and what comes through, is measured on simulation, when no folde
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import DataError, ModelError
+from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
-from jupyter_astroml.zoo import forest, scores
+from jupyter_astroml.zoo import scores
+from jupyter_astroml.zoo.judging import Judged, baseline_folder, model_of
 from jupyter_astroml.zoo.real_bogus import baseline, real
 from jupyter_astroml.zoo.real_bogus.simulate import CLASSES
 from jupyter_astroml.zoo.real_bogus.trial import answers, on_simulation
@@ -64,13 +66,10 @@ def evaluate(
     ModelError
         If the model is not trained, or names other classes.
     """
-    from jupyter_astroml.models.loading import load
-
-    model = model or load(NAME)
-    if model.card.outputs.names != CLASSES:
-        raise ModelError("The card of the model names other classes than its data")
+    model = model_of(model, NAME, names=CLASSES)
+    usual_files = baseline_folder(model, HERE)
     if folder is None:
-        return on_simulation(model, _files(model), seed=seed, progress=progress)
+        return on_simulation(model, usual_files, seed=seed, progress=progress)
     cutouts, table = real.read(folder)
     braai = np.asarray(table["braai"])
     known = np.isfinite(braai)
@@ -81,11 +80,11 @@ def evaluate(
             remedy="give alerts with scores of braai below and above 0.5",
         )
     values = model.prepare(cutouts).samples.values
-    p, usual = (found[:, 1] for found in answers(model, values, _files(model), progress=progress))
+    p, usual = (found[:, 1] for found in answers(model, values, usual_files, progress=progress))
     groups = np.asarray(table["object"])
-    main = bootstrap(area, said, p[known], seed=seed, groups=groups[known])
+    judged = Judged(said, p[known], usual[known], seed=seed, groups=groups[known])
     metrics = {
-        **_with_braai(braai[known], p[known], usual[known], groups=groups[known], seed=seed),
+        **_with_braai(judged, braai[known]),
         **_with_survey(table, p, usual, seed=seed),
         **_with_rules(table, p, usual, seed=seed),
         "n_braai_below_half": measure(float((said == 0).sum())),
@@ -95,12 +94,9 @@ def evaluate(
         data=Path(folder).resolve().name,
         n=int(known.sum()),
         metric="agreement with braai (AUC; not truth)",
-        value=main.value,
-        low=main.low,
-        high=main.high,
+        **judged.main(area),
         higher_is_better=True,
         baseline=baseline.NAME,
-        baseline_value=area(said, usual[known]),
         seed=seed,
         metrics=metrics,
         split="the training saw simulated alerts alone, none of these",
@@ -122,12 +118,6 @@ _NOTES = (
     "The stream was cut by the survey before anybody saw it, so the usual bogus is rare in it. "
     "Intervals: 95 %, bootstrap over objects."
 )
-
-
-def _files(model: Model) -> Path:
-    """Return the folder that holds what the forest of the baseline grows from."""
-    files = model.folder or HERE
-    return files if (files / forest.FILE).exists() else HERE
 
 
 def worst(folder: Path | str, model: Model, *, n: int = 8) -> list[dict[str, Any]]:
@@ -159,34 +149,17 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
     return float(spearmanr(a, b).statistic)
 
 
-def _with_braai(
-    braai: np.ndarray, p: np.ndarray, usual: np.ndarray, *, groups: np.ndarray, seed: int
-) -> dict[str, dict[str, float]]:
+def _with_braai(judged: Judged, braai: np.ndarray) -> dict[str, dict[str, float]]:
     """Compare with the scores of the published network."""
-
-    def gain(said: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> float:
-        return area(said, mine) - area(said, theirs)
-
-    said = (braai >= HALF).astype(int)
     sure = (braai < SURE[0]) | (braai > SURE[1])
-    same = (p >= HALF) == (said == 1)
     found = {
-        "gain": measure(bootstrap(gain, said, p, usual, seed=seed, groups=groups)),
-        "rank_correlation": measure(
-            bootstrap(rank_correlation, braai, p, seed=seed, groups=groups),
-            baseline=rank_correlation(braai, usual),
-        ),
-        "same_answer": measure(
-            bootstrap(_share, same, seed=seed, groups=groups),
-            baseline=_share((usual >= HALF) == (said == 1)),
-        ),
+        "gain": judged.gain(area),
+        "rank_correlation": replace(judged, truth=braai).both(rank_correlation),
+        "same_answer": judged.both(_same),
         "n_sure": measure(float(sure.sum())),
     }
     if sure.any():
-        found["sure_area"] = measure(
-            bootstrap(area, said[sure], p[sure], seed=seed, groups=groups[sure]),
-            baseline=area(said[sure], usual[sure]),
-        )
+        found["sure_area"] = judged[sure].both(area)
     return found
 
 
@@ -200,10 +173,7 @@ def _with_survey(
         known = np.isfinite(score)
         if known.any():
             said = (score[known] >= HALF).astype(int)
-            found[f"{name}_area"] = measure(
-                bootstrap(area, said, p[known], seed=seed),
-                baseline=area(said, usual[known]),
-            )
+            found[f"{name}_area"] = Judged(said, p[known], usual[known], seed=seed).both(area)
     braai, drb = np.asarray(table["braai"]), np.asarray(table["drb"])
     known = np.isfinite(braai) & np.isfinite(drb)
     if known.any():
@@ -232,6 +202,10 @@ def _with_rules(
         if scored.any():
             found[f"rule_{rule}_braai"] = measure(_share(braai[scored] >= HALF))
     return found
+
+
+def _same(said: np.ndarray, score: np.ndarray) -> float:
+    return _share((score >= HALF) == (said == 1))
 
 
 def _share(true: np.ndarray) -> float:

@@ -15,6 +15,7 @@ import numpy as np
 
 from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
 from jupyter_astroml.zoo import forest, scores
+from jupyter_astroml.zoo.judging import Judged
 from jupyter_astroml.zoo.real_bogus import baseline
 from jupyter_astroml.zoo.real_bogus.simulate import BOGUS, CLASSES, REAL, simulate
 
@@ -64,7 +65,7 @@ def on_simulation(
     values = model.prepare(cutouts).samples.values
     p, usual = answers(model, values, files, progress=progress)
     classes = np.array([CLASSES.index(label) for label in truth["label"]])
-    main = bootstrap(missed, classes, p, seed=seed)
+    judged = Judged(classes, p, usual, seed=seed)
     limits = [threshold(classes, each[:, 1]) for each in (p, usual)]
     lost = [each[:, 1] < limit for each, limit in zip((p, usual), limits, strict=True)]
 
@@ -72,21 +73,19 @@ def on_simulation(
         return missed(truth, theirs) - missed(truth, mine)
 
     metrics = {"gain": measure(bootstrap(gain, classes, p, usual, seed=seed))}
-    for name, score in (("auc", scores.auc), ("calibration_error", scores.calibration_error)):
-        found = bootstrap(score, classes, p, seed=seed)
-        metrics[name] = measure(found, baseline=score(classes, usual))
-    metrics["threshold"] = measure(limits[0])
+    metrics |= {
+        "auc": judged.both(scores.auc),
+        "calibration_error": judged.both(scores.calibration_error),
+        "threshold": measure(limits[0]),
+    }
     return Evaluation(
         model=model.card.id,
         data="simulation",
         n=n,
         metric="share of the real alerts missed at one bogus in a hundred",
-        value=main.value,
-        low=main.low,
-        high=main.high,
+        **judged.main(missed),
         higher_is_better=False,
         baseline=baseline.NAME,
-        baseline_value=missed(classes, usual),
         seed=seed,
         metrics=metrics | _in_parts(truth, classes, lost),
         split="alerts of a seed that no training used",

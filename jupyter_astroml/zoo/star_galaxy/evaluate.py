@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import DataError, ModelError
-from jupyter_astroml.models.evaluation import Evaluation, bootstrap, measure
+from jupyter_astroml.core.errors import DataError
+from jupyter_astroml.models.evaluation import Evaluation, measure
 from jupyter_astroml.zoo import folds, forest, scores
+from jupyter_astroml.zoo.judging import Judged, baseline_folder, model_of
 from jupyter_astroml.zoo.star_galaxy import baseline, real
 
 if TYPE_CHECKING:
@@ -55,13 +56,8 @@ def evaluate(
     ModelError
         If the model is not trained, or names other classes.
     """
-    from jupyter_astroml.models.loading import load
-
-    model = model or load(NAME)
-    if model.card.outputs.names != real.CLASSES:
-        raise ModelError("The card of the model names other classes than its data")
-    files = model.folder or HERE
-    usual_files = files if (files / forest.FILE).exists() else HERE
+    model = model_of(model, NAME, names=real.CLASSES)
+    usual_files = baseline_folder(model, HERE)
     cutouts, table = real.read(folder)
     fields = np.asarray(table["field"])
     classes = np.array([real.CLASSES.index(label) for label in table["label"]])
@@ -69,7 +65,7 @@ def evaluate(
         raise DataError(
             f"{Path(folder).name} lacks a class", remedy="give labelled stars and galaxies"
         )
-    fold = taught_folds(files, fields)
+    fold = taught_folds(model.folder or HERE, fields)
     p = folds.answers(model.logits(model.prepare(cutouts).samples.values, progress=progress), fold)
     features = baseline.measure(light_of(cutouts.values))
     usual = forest.probabilities(
@@ -79,29 +75,17 @@ def evaluate(
         columns=baseline.FEATURES,
         fold=taught_folds(usual_files, fields),
     )
-
-    def both(score: Callable[..., float]) -> dict[str, float]:
-        found = bootstrap(score, classes, p, seed=seed, groups=fields)
-        return measure(found, baseline=score(classes, usual))
-
-    def gain(truth: np.ndarray, mine: np.ndarray, theirs: np.ndarray) -> float:
-        return scores.auc(truth, mine) - scores.auc(truth, theirs)
-
-    main = bootstrap(scores.auc, classes, p, seed=seed, groups=fields)
-    over_cutouts = bootstrap(scores.auc, classes, p, seed=seed)
+    judged = Judged(classes, p, usual, seed=seed, groups=fields)
     cut = features[:, baseline.FEATURES.index("core")]
     metrics = {
-        "auc_over_cutouts": measure(over_cutouts, baseline=scores.auc(classes, usual)),
-        "gain": measure(bootstrap(gain, classes, p, usual, seed=seed, groups=fields)),
+        "auc_over_cutouts": replace(judged, groups=None).both(scores.auc),
+        "gain": judged.gain(scores.auc),
         "concentration_cut_auc": measure(scores.auc(classes, np.stack([cut, -cut], axis=1))),
-        "expected_calibration_error": both(scores.calibration_error),
-        "negative_log_likelihood": both(scores.surprise),
-        "accuracy": both(scores.accuracy),
+        "expected_calibration_error": judged.both(scores.calibration_error),
+        "negative_log_likelihood": judged.both(scores.surprise),
+        "accuracy": judged.both(scores.accuracy),
+        **judged.by_class(real.CLASSES, scores.recall, scores.precision),
     }
-    for k, name in enumerate(real.CLASSES):
-        metrics[f"n_{name}"] = measure(float((classes == k).sum()))
-        metrics[f"recall_{name}"] = both(partial(scores.recall, of=k))
-        metrics[f"precision_{name}"] = both(partial(scores.precision, of=k))
     for field in np.unique(fields):
         rows = fields == field
         if min(np.bincount(classes[rows], minlength=2)) >= 5:
@@ -114,12 +98,9 @@ def evaluate(
         data=Path(folder).resolve().name,
         n=len(classes),
         metric="AUC",
-        value=main.value,
-        low=main.low,
-        high=main.high,
+        **judged.main(scores.auc),
         higher_is_better=True,
         baseline=baseline.NAME,
-        baseline_value=scores.auc(classes, usual),
         seed=seed,
         metrics=metrics,
         split="each cutout by the member that saw nothing of its field"

@@ -77,14 +77,15 @@ def compare(*, n: int, kept: Path | None) -> dict[str, Any]:
 def note(folder: Path, found: dict[str, Any]) -> None:
     """Write the comparison into the facts and the README of a model."""
     from jupyter_astroml.models.cards import read_card, write_facts
-    from jupyter_astroml.zoo.lens_model.report import write_report
+    from jupyter_astroml.zoo.lens_model.report import measured
+    from jupyter_astroml.zoo.reporting import write_measured
 
     facts = read_card(folder).facts
     if facts is None or facts.digest != found["digest"]:
         raise SystemExit(f"{folder} holds another model than the one that was measured")
     about = {**facts.training, "fits": found}
     write_facts(folder, facts.model_copy(update={"training": about}))
-    write_report(folder)
+    write_measured(folder, measured)
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ def write_measured(folder: Path, measured: Callable[[Facts], str]) -> None:
     Raises
     ------
     ModelError
-        If the model has no facts, or the README no place for them.
+        If the model has no facts or was not evaluated, or the README has no place for them.
     """
     facts = read_card(folder).facts
     path = folder / "README.md"
@@ -35,7 +35,45 @@ def write_measured(folder: Path, measured: Callable[[Facts], str]) -> None:
         raise ModelError("The README or the facts of the model are incomplete")
     before, rest = text.split(BEGIN, 1)
     after = rest.split(END, 1)[1]
-    path.write_text(before + BEGIN + "\n\n" + measured(facts) + "\n" + END + after)
+    try:
+        said = measured(facts)
+    except KeyError as err:
+        raise ModelError(
+            "The model was not evaluated", cause=f"its facts lack {err}", remedy="train it again"
+        ) from err
+    path.write_text(before + BEGIN + "\n\n" + said + "\n" + END + after)
+
+
+def beside_baseline(
+    found: Mapping[str, Any], first: str, others: Mapping[str, str], *, head: str = "metric"
+) -> list[str]:
+    """Write the table of an evaluation, the baseline beside the network.
+
+    Parameters
+    ----------
+    found : mapping
+        An `jupyter_astroml.models.evaluation.Evaluation`.
+    first : str
+        What the main metric is called.
+    others : mapping of str to str
+        What other metrics are called; one that was not measured is left out.
+    head : str
+        What all of them are called.
+    """
+    metrics = found["metrics"]
+    rows = [(first, {**found, "baseline": found["baseline_value"]})]
+    rows += [(words, metrics[name]) for name, words in others.items() if name in metrics]
+    return [
+        f"| {head} | network [95 %] | baseline |",
+        "|---|---|---|",
+        *(f"| {words} | {span(m)} | {plain(m.get('baseline'))} |" for words, m in rows),
+        "",
+    ]
+
+
+def sentences(text: str) -> list[str]:
+    """Write one sentence a line."""
+    return text.replace(". ", ".\n").splitlines()
 
 
 def span(found: Mapping[str, Any]) -> str:

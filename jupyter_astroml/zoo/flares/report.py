@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from jupyter_astroml.models.cards import Facts
-from jupyter_astroml.zoo.reporting import span, write_measured
-
-
-def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md`` in the folder of the model."""
-    write_measured(folder, measured)
+from jupyter_astroml.zoo.reporting import sentences, span
 
 
 def measured(facts: Facts) -> str:
@@ -52,7 +46,7 @@ def _real(found: dict[str, Any]) -> str:
         f"{found['metric'].capitalize()}: {span(found)}; {found['baseline_value']:.3f} for the "
         f"{found['baseline']}.",
         f"Best F1: {span(m['best_f1'])}; {m['best_f1']['baseline']:.3f} for a classical search.",
-        *found["summary"].replace(". ", ".\n").splitlines(),
+        *sentences(found["summary"]),
         "",
         "| method | recall | precision (lower bound) | events |",
         "|---|---|---|---|",
@@ -62,7 +56,7 @@ def _real(found: dict[str, Any]) -> str:
             if f"{key}recall" in m
         ),
         "",
-        *found["notes"].replace(". ", ".\n").splitlines(),
+        *sentences(found["notes"]),
         "",
     ]
     return "\n".join(lines)

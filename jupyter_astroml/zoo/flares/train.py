@@ -28,13 +28,14 @@ from jupyter_astroml.models.cards import (
 )
 from jupyter_astroml.models.events import Rule, detrended, events, longest_run, scatter
 from jupyter_astroml.zoo.flares import baseline, matching, rules
-from jupyter_astroml.zoo.flares.report import write_report
+from jupyter_astroml.zoo.flares.report import measured
 from jupyter_astroml.zoo.flares.simulate import (
     CADENCE_DAYS,
     SECTOR_START,
     Simulation,
     simulate_parts,
 )
+from jupyter_astroml.zoo.reporting import write_measured
 
 if TYPE_CHECKING:
     import torch
@@ -669,7 +670,7 @@ def main(arguments: list[str] | None = None) -> None:
         train(folder, plan=Plan(seed=given.seed), say=_say)
     if given.data:
         judge(folder, given.data)
-    write_report(folder)
+    write_measured(folder, measured)
 
 
 def _say(line: str) -> None:

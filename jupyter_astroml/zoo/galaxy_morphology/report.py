@@ -2,17 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
 from jupyter_astroml.zoo.galaxy_morphology.simulate import CLASSES
-from jupyter_astroml.zoo.reporting import plain, span, write_measured
-
-
-def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md`` in the folder of the model."""
-    write_measured(folder, measured)
+from jupyter_astroml.zoo.reporting import beside_baseline, plain, span
 
 
 def measured(facts: Facts) -> str:
@@ -24,21 +16,12 @@ def measured(facts: Facts) -> str:
         Of a trained and evaluated model.
     """
     found, training = facts.evaluation, facts.training
-    if not found:
-        raise ModelError("The model was not evaluated")
     metrics = found["metrics"]
-    rows = [
-        ("macro-F1", {**found, "baseline": found["baseline_value"]}),
-        *((name.replace("_", " "), metrics[name]) for name in _OVERALL if name in metrics),
-    ]
     lines = [
         f"{found['n']} objects of `{found['data']}` that training did not see; "
         f"{found['excluded']} others were not scored: {found['excluded_why']}.",
         "",
-        "| metric | network [95 %] | baseline |",
-        "|---|---|---|",
-        *(f"| {name} | {span(m)} | {plain(m.get('baseline'))} |" for name, m in rows),
-        "",
+        *beside_baseline(found, "macro-F1", {name: name.replace("_", " ") for name in _OVERALL}),
         "| class | objects | recall | precision | F1 | F1 of the baseline |",
         "|---|---|---|---|---|---|",
         *(_class_row(name, metrics) for name in CLASSES),

@@ -36,7 +36,7 @@ from jupyter_astroml.models.picture import lupton
 from jupyter_astroml.zoo import forest, scores, training
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real
 from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, evaluate
-from jupyter_astroml.zoo.galaxy_morphology.report import write_report
+from jupyter_astroml.zoo.galaxy_morphology.report import measured
 from jupyter_astroml.zoo.galaxy_morphology.simulate import (
     CLASSES,
     PIXEL_SCALE,
@@ -45,6 +45,7 @@ from jupyter_astroml.zoo.galaxy_morphology.simulate import (
     parameters,
     simulate,
 )
+from jupyter_astroml.zoo.reporting import write_measured
 from jupyter_astroml.zoo.training import Say
 
 if TYPE_CHECKING:
@@ -211,7 +212,7 @@ def train(folder: Path, out: Path, *, recipe: Recipe, threads: int, say: Say) ->
     write(out, module, known, calibration=calibration, training=about)
     say(f"trained in {minutes} minutes; scoring the objects put aside")
     complete(out, module, folder, seed=recipe.seed)
-    write_report(out)
+    write_measured(out, measured)
     say(read_card(out).key_metric)
 
 

@@ -8,9 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts, read_card
-from jupyter_astroml.zoo.reporting import hardware, plain, span, worst_cases, write_measured
+from jupyter_astroml.zoo.reporting import (
+    beside_baseline,
+    hardware,
+    plain,
+    sentences,
+    span,
+    worst_cases,
+    write_measured,
+)
 
 CURVES, EXAMPLES = "completeness.png", "examples.jpg"
 _ROWS = {
@@ -46,23 +53,14 @@ def measured(facts: Facts) -> str:
         Of a trained and evaluated model.
     """
     found, training = facts.evaluation, facts.training
-    if not found:
-        raise ModelError("The model was not evaluated")
-    metrics = found["metrics"]
-    main = {**found, "baseline": found["baseline_value"]}
-    rows = [(found["metric"], main)]
-    rows += [(words, metrics[name]) for name, words in _ROWS.items() if name in metrics]
     return "\n".join(
         [
             f"{found['sample']} (`{found['data']}`); {found['split']}.",
-            f"{metrics['n_lens']['value']:.0f} of them count as lenses.",
+            f"{found['metrics']['n_lens']['value']:.0f} of them count as lenses.",
             "",
-            "| metric | network [95 %] | baseline |",
-            "|---|---|---|",
-            *(f"| {words} | {span(m)} | {plain(m.get('baseline'))} |" for words, m in rows),
-            "",
+            *beside_baseline(found, found["metric"], _ROWS),
             f"Baseline: {found['baseline']}.",
-            *found["notes"].replace(". ", ".\n").splitlines(),
+            *sentences(found["notes"]),
             "",
             *(
                 line

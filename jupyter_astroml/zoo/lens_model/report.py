@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
 from jupyter_astroml.zoo.lens_model import picture
 from jupyter_astroml.zoo.lens_model.simulate import NAMES
-from jupyter_astroml.zoo.reporting import hardware, plain, write_measured
+from jupyter_astroml.zoo.reporting import hardware, plain
 
 _WORDS = {
     "theta_e": "Einstein radius [arcsec]",
@@ -19,11 +17,6 @@ _WORDS = {
     "x": "centre x [arcsec]",
     "y": "centre y [arcsec]",
 }
-
-
-def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md`` in the folder of the model."""
-    write_measured(folder, measured)
 
 
 def measured(facts: Facts) -> str:
@@ -35,8 +28,6 @@ def measured(facts: Facts) -> str:
         Of a trained and evaluated model.
     """
     found, about = facts.evaluation, facts.training
-    if not found:
-        raise ModelError("The model was not evaluated")
     metrics = found["metrics"]
     lines = [
         f"**Simulations only**: {found['sample']}, drawn from the same ranges as the training; "

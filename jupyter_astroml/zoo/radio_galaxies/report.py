@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
 from jupyter_astroml.zoo.radio_galaxies.real import CLASSES
-from jupyter_astroml.zoo.reporting import hardware, plain, span, worst_cases, write_measured
+from jupyter_astroml.zoo.reporting import beside_baseline, hardware, plain, span, worst_cases
 
 _ROWS = {
     "gain": "accuracy, network minus baseline",
@@ -26,11 +24,6 @@ _ROWS = {
 }
 
 
-def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md`` in the folder of the model."""
-    write_measured(folder, measured)
-
-
 def measured(facts: Facts) -> str:
     """Return the measured part as Markdown.
 
@@ -40,19 +33,11 @@ def measured(facts: Facts) -> str:
         Of a trained and evaluated model.
     """
     found, training = facts.evaluation, facts.training
-    if not found:
-        raise ModelError("The model was not evaluated")
     metrics = found["metrics"]
-    main = {**found, "baseline": found["baseline_value"]}
-    rows = [(found["metric"], main)]
-    rows += [(words, metrics[name]) for name, words in _ROWS.items() if name in metrics]
     lines = [
         f"{found['sample']} (`{found['data']}`); {found['split']}.",
         "",
-        "| metric | network [95 %] | baseline |",
-        "|---|---|---|",
-        *(f"| {words} | {span(m)} | {plain(m.get('baseline'))} |" for words, m in rows),
-        "",
+        *beside_baseline(found, found["metric"], _ROWS),
         "| class | sources | recall | precision | recall of the baseline |",
         "|---|---|---|---|---|",
         *(_class_row(name, metrics) for name in CLASSES),

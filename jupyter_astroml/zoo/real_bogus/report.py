@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
 from jupyter_astroml.zoo.real_bogus.simulate import BOGUS, REAL, simulate
-from jupyter_astroml.zoo.reporting import hardware, plain, span, write_measured
+from jupyter_astroml.zoo.reporting import beside_baseline, hardware, plain, write_measured
 
 PICTURE = "kinds.png"
 _SIMULATED = {
@@ -48,20 +47,12 @@ def measured(facts: Facts) -> str:
         Of a trained model.
     """
     found, training = facts.evaluation, facts.training
-    if "simulated" not in training:
-        raise ModelError("The model was not tried on simulation")
     trial = training["simulated"]
     metrics = trial["metrics"]
-    main = {**trial, "baseline": trial["baseline_value"]}
-    rows = [("share of the real alerts that is missed", main)]
-    rows += [(words, metrics[name]) for name, words in _SIMULATED.items()]
     lines = [
         f"{trial['n']} simulated alerts, {trial['split']}; one bogus alert in a hundred may pass.",
         "",
-        "| metric | network [95 %] | baseline |",
-        "|---|---|---|",
-        *(f"| {words} | {span(m)} | {plain(m.get('baseline'))} |" for words, m in rows),
-        "",
+        *beside_baseline(trial, "share of the real alerts that is missed", _SIMULATED),
         f"Baseline: {trial['baseline']}.",
         "",
         *_shares("Real alerts that are missed", "missed", metrics),
@@ -99,9 +90,6 @@ def _by_number(item: tuple[str, Any]) -> tuple[float, str]:
 
 def _agreement(found: Mapping[str, Any], training: Mapping[str, Any]) -> list[str]:
     metrics = found["metrics"]
-    main = {**found, "baseline": found["baseline_value"]}
-    rows = [("area for braai ≥ 0.5 against below", main)]
-    rows += [(words, metrics[name]) for name, words in _AGREEMENT.items() if name in metrics]
     counts = [
         f"{int(metrics[name]['value'])} {words}"
         for name, words in (
@@ -115,10 +103,7 @@ def _agreement(found: Mapping[str, Any], training: Mapping[str, Any]) -> list[st
         f"Real alerts, {found['sample']} (`{found['data']}`); {found['split']}.",
         "This is agreement with other programs and catalogues, not truth.",
         "",
-        "| agreement | network [95 %] | baseline |",
-        "|---|---|---|",
-        *(f"| {words} | {span(m)} | {plain(m.get('baseline'))} |" for words, m in rows),
-        "",
+        *beside_baseline(found, "area for braai ≥ 0.5 against below", _AGREEMENT, head="agreement"),
         f"Among them: {', '.join(counts)}.",
     ]
     for rule, words in (("asteroid", "asteroids"), ("variable", "variable stars")):

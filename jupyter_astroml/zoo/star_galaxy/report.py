@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts
-from jupyter_astroml.zoo.reporting import plain, span, worst_cases, write_measured
+from jupyter_astroml.zoo.reporting import beside_baseline, plain, sentences, span, worst_cases
 
 _ROWS = {
     "gain": "area, network minus baseline",
@@ -21,11 +18,6 @@ _ROWS = {
 }
 
 
-def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md`` in the folder of the model."""
-    write_measured(folder, measured)
-
-
 def measured(facts: Facts) -> str:
     """Return the measured part as Markdown.
 
@@ -35,22 +27,14 @@ def measured(facts: Facts) -> str:
         Of a trained and evaluated model.
     """
     found, training = facts.evaluation, facts.training
-    if not found:
-        raise ModelError("The model was not evaluated")
     metrics = found["metrics"]
-    main = {**found, "baseline": found["baseline_value"]}
-    rows = [("area under the curve (AUC)", main)]
-    rows += [(words, metrics[name]) for name, words in _ROWS.items()]
     fields = [name.removeprefix("auc_") for name in metrics if name.startswith("auc_")]
     lines = [
         f"{found['sample']} (`{found['data']}`); {found['split']}.",
         "",
-        "| metric | network [95 %] | baseline |",
-        "|---|---|---|",
-        *(f"| {words} | {span(m)} | {plain(m.get('baseline'))} |" for words, m in rows),
-        "",
+        *beside_baseline(found, "area under the curve (AUC)", _ROWS),
         f"Baseline: {found['baseline']}.",
-        *found["notes"].replace(". ", ".\n").splitlines(),
+        *sentences(found["notes"]),
         "",
         "| field | AUC | baseline |",
         "|---|---|---|",

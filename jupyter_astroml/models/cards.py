@@ -155,6 +155,9 @@ class InputContract(_Strict):
         Record that the model takes.
     bands : tuple of str
         In the order of the band axis; for light curves the one filter; spectra have none.
+    planes : str
+        ``filters``: the bands together are one colour picture.
+        ``images``: they are seen side by side, such as the images of an alert.
     fewest_bands : int, optional
         So many of the bands suffice, the others become planes of zeros; all are needed when absent.
     flux_unit : str
@@ -179,6 +182,7 @@ class InputContract(_Strict):
 
     kind: Literal["cutouts", "light_curves", "spectra"]
     bands: tuple[str, ...] = ()
+    planes: Literal["filters", "images"] = "filters"
     fewest_bands: int | None = Field(default=None, ge=1)
     flux_unit: str
     size: tuple[int, ...] = ()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import html
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.models.cards import REPLAY
+from jupyter_astroml.models.cards import REPLAY, InputContract
 
 if TYPE_CHECKING:
     from jupyter_astroml.models.catalogue import Entry
@@ -48,23 +48,21 @@ def picture(entry: Entry) -> bytes:
     except (OSError, ValueError, KeyError):
         return b""
     if values.ndim == 4:
-        asked = entry.card.input
-        return _png(_image(values[0], unit=asked.flux_unit, bands=asked.bands))
+        return _png(_image(values[0], entry.card.input))
     if values.ndim == 2 and values.shape[1] > 1:
         # The liveliest one shows best what the model looks for.
         return _png(_curve(values[np.ptp(values, axis=1).argmax()]))
     return b""
 
 
-def _image(planes: np.ndarray, *, unit: str, bands: Sequence[str]) -> np.ndarray:
-    """Return levels 0 to 255 of shape (y, x, 3); planes that are no filters stand in a row."""
-    shown = planes[:3]
-    if unit != "picture":
-        # Filters have a letter or two.
-        filters = any(len(band) <= 2 for band in bands)
-        parts = [shown] if len(planes) >= 3 and filters else [planes[:1]] if filters else planes
-        shown = np.concatenate([_stretched(np.atleast_3d(part.T).T) for part in parts], axis=-1)
-    shown = shown if len(shown) == 3 else np.repeat(shown[:1], 3, axis=0)
+def _image(planes: np.ndarray, asked: InputContract) -> np.ndarray:
+    """Return levels 0 to 255 of shape (y, x, 3): one picture, or its planes in a row."""
+    shown = planes[:3] if len(planes) >= 3 else planes[:1]
+    parts = np.split(planes, len(planes)) if asked.planes == "images" else [shown]
+    if asked.flux_unit != "picture":
+        parts = [_stretched(part) for part in parts]
+    shown = np.concatenate(parts, axis=-1)
+    shown = shown if len(shown) == 3 else np.repeat(shown, 3, axis=0)
     return np.rint(255 * np.clip(np.nan_to_num(shown), 0, 1)).astype(np.uint8).transpose(1, 2, 0)
 
 

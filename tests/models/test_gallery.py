@@ -1,5 +1,6 @@
 """Models that show themselves: in a notebook, on a page, to a program."""
 
+import io
 import json
 import os
 import shutil
@@ -43,6 +44,19 @@ def test_the_gallery_shows_a_picture_and_what_a_model_needs():
         assert entry.name in text
         assert entry.card.key_metric in text
     assert text.count("data:image/png") == len([e for e in found if picture(e)]) >= 2
+
+
+def test_the_card_says_whether_planes_are_mixed_or_stand_side_by_side(tmp_path, monkeypatch):
+    bundled = aml.model("real_bogus")
+    shutil.copytree(bundled.folder, tmp_path / "mixed")
+    text = (bundled.folder / "card.yaml").read_text(encoding="utf-8")
+    mixed = text.replace("planes: images", "planes: filters").replace("id: real", "id: mixed")
+    (tmp_path / "mixed" / "card.yaml").write_text(mixed, encoding="utf-8")
+    monkeypatch.setenv("ASTROML_MODEL_PATH", str(tmp_path))
+    sizes = [
+        Image.open(io.BytesIO(picture(entry))).size for entry in (bundled, aml.model("mixed_bogus"))
+    ]
+    assert sizes == [(384, 128), (128, 128)]
 
 
 def test_a_card_of_a_stranger_cannot_write_into_the_notebook(tmp_path, monkeypatch):

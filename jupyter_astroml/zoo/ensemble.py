@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -38,6 +39,13 @@ class Ensemble(nn.Module):
     def answered(self, member: nn.Module, seen: Any) -> Tensor:
         """Return the raw logits of one member, shape (n, classes)."""
         return member(seen)
+
+    def only(self, k: int) -> Ensemble:
+        """Return an ensemble of member k alone, which shares its weights with this one."""
+        alone = copy.copy(self)
+        # Copies share the table of their parts, and one of them shall have fewer.
+        alone._modules = {**self._modules, "members": self.members[k : k + 1]}
+        return alone
 
     def forward(self, values: Tensor) -> Tensor:
         """Return calibrated logits, shape (member, n, classes).

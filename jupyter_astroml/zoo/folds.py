@@ -9,13 +9,18 @@ that counts comes from a network that knew the object.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from jupyter_astroml.zoo import scores
+
+if TYPE_CHECKING:
+    from jupyter_astroml.models.loading import Model
+    from jupyter_astroml.zoo.ensemble import Ensemble
 
 # An object that no training knew, and one that more than one fold knew: no member may judge it.
 UNSEEN, ALL_KNOW = -1, -2
@@ -26,25 +31,47 @@ def fold_of(group: str, *, folds: int) -> int:
     return int(hashlib.sha256(group.encode()).hexdigest()[:8], 16) % folds
 
 
-def answers(logits: np.ndarray, fold: np.ndarray) -> np.ndarray:
-    """Return the probabilities of each object by the members that may judge it.
+def answers(
+    model: Model,
+    values: np.ndarray,
+    fold: np.ndarray,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Return the probabilities of each object by the members that may judge it; no other is run.
 
     Parameters
     ----------
-    logits : ndarray, shape (member, n, class)
-        Of all members, in the order of the folds.
+    model : Model
+        An `jupyter_astroml.zoo.ensemble.Ensemble` with a member for each fold, in their order.
+    values : ndarray of float32, shape (n, ...)
+        In the input contract.
     fold : ndarray of int, shape (n,)
         `UNSEEN` for an object that no member saw.
+    progress : callable, optional
+        Called with the number of objects done and the total.
 
     Returns
     -------
     ndarray, shape (n, class)
     """
-    members = scores.softmax(np.asarray(logits, dtype=np.float64))
-    found = members.mean(axis=0)
-    known = np.flatnonzero(fold != UNSEEN)
-    found[known] = members[fold[known], known]
+    found = np.empty((len(values), len(model.card.outputs.names)))
+    done = 0
+    for k in np.unique(fold):
+        rows = np.flatnonzero(fold == k)
+        ensemble = cast("Ensemble", model.module)
+        judges = model if k == UNSEEN else replace(model, module=ensemble.only(k))
+        logits = judges.logits(values[rows], progress=_after(done, len(values), progress))
+        found[rows] = scores.softmax(logits.astype(np.float64)).mean(axis=0)
+        done += len(rows)
     return found
+
+
+def _after(
+    before: int, total: int, progress: Callable[[int, int], None] | None
+) -> Callable[[int, int], None] | None:
+    """Count on from the objects of the folds before."""
+    return progress and (lambda done, _: progress(before + done, total))
 
 
 def groups_on_sky(ra: np.ndarray, dec: np.ndarray, *, within_arcsec: float) -> np.ndarray:

@@ -4,15 +4,24 @@ import numpy as np
 import pytest
 import torch
 
-from jupyter_astroml.zoo import folds, forest
+from jupyter_astroml.models.loading import load
+from jupyter_astroml.zoo import folds, forest, scores
+from jupyter_astroml.zoo.radio_galaxies.simulate import simulate
 from jupyter_astroml.zoo.symmetry import Column, turned
 
 
 def test_an_object_is_answered_by_the_member_that_did_not_see_it():
-    # Two members, three objects; logits of ±9 are probabilities of 0 and 1 to four digits.
-    sure = np.array([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0]])
-    p = folds.answers(np.stack([sure, -sure]), np.array([0, 1, folds.UNSEEN]))
-    assert p[:, 0] == pytest.approx([1.0, 0.0, 0.5], abs=2e-4)
+    model, told = load("radio_galaxies"), []
+    values = simulate(4, seed=1)[0].values
+    members = scores.softmax(model.logits(values).astype(float))
+    fold = np.array([4, folds.UNSEEN, 0, 4])
+    p = folds.answers(model, values, fold, progress=lambda *counts: told.append(counts))
+    wanted = [members[4, 0], members[:, 1].mean(axis=0), members[0, 2], members[4, 3]]
+    np.testing.assert_allclose(p, wanted, atol=1e-5)
+    assert np.ptp(members, axis=0).max() > 1e-3
+    assert told == [(1, 4), (2, 4), (4, 4)]
+    # The model that everybody shares has all of its members still.
+    assert len(model.logits(values[:1])) == len(members) == 5
 
 
 def test_neighbours_on_the_sky_share_a_group_also_over_a_chain():

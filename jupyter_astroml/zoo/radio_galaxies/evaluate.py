@@ -74,7 +74,7 @@ def evaluate(
             remedy="give labelled sources of both classes",
         )
     values = model.prepare(cutouts).samples.values
-    p = folds.answers(model.logits(values, progress=progress), fold)
+    p = folds.answers(model, values, fold, progress=progress)
     usual = forest.probabilities(
         usual_files / forest.FILE,
         baseline.measure(light_of(values)[:, 0]),
@@ -122,7 +122,7 @@ def worst(folder: Path | str, model: Model) -> list[dict[str, Any]]:
     cutouts, table = real.read(folder)
     fold = taught_folds(model.folder or HERE, table["ra"], table["dec"])
     sure = np.asarray(table["confident"] & (table["fr"] != "") & (fold != folds.ALL_KNOW))
-    p = folds.answers(model.logits(model.prepare(cutouts[sure]).samples.values), fold[sure])
+    p = folds.answers(model, model.prepare(cutouts[sure]).samples.values, fold[sure])
     fr, truth = fr_scores(p, table["fr"][sure])
     return folds.worst(np.asarray(table["id"][sure]), truth, fr, names=("FR I", "FR II"))
 

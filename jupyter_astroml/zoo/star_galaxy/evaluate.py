@@ -66,7 +66,7 @@ def evaluate(
             f"{Path(folder).name} lacks a class", remedy="give labelled stars and galaxies"
         )
     fold = taught_folds(model.folder or HERE, fields)
-    p = folds.answers(model.logits(model.prepare(cutouts).samples.values, progress=progress), fold)
+    p = folds.answers(model, model.prepare(cutouts).samples.values, fold, progress=progress)
     features = baseline.measure(light_of(cutouts.values))
     usual = forest.probabilities(
         usual_files / forest.FILE,
@@ -116,7 +116,7 @@ def worst(folder: Path | str, model: Model) -> list[dict[str, Any]]:
     """Return the cutouts that were judged worst; see `folds.worst`."""
     cutouts, table = real.read(folder)
     fold = taught_folds(model.folder or HERE, np.asarray(table["field"]))
-    p = folds.answers(model.logits(model.prepare(cutouts).samples.values), fold)
+    p = folds.answers(model, model.prepare(cutouts).samples.values, fold)
     classes = np.array([real.CLASSES.index(label) for label in table["label"]])
     return folds.worst(np.asarray(table["id"]), classes, p, names=real.CLASSES)
 

@@ -11,17 +11,15 @@ from alert_folder import write_alerts
 
 import jupyter_astroml as aml
 from jupyter_astroml.core.errors import DataError
-from jupyter_astroml.models.cards import digest_of, read_card
+from jupyter_astroml.models.cards import read_card
 from jupyter_astroml.models.importing import import_model
-from jupyter_astroml.models.loading import from_folder, load, replay
+from jupyter_astroml.models.loading import from_folder, load
 from jupyter_astroml.zoo import scores
 from jupyter_astroml.zoo.real_bogus import real
 from jupyter_astroml.zoo.real_bogus.evaluate import HERE, evaluate, worst
 from jupyter_astroml.zoo.real_bogus.network import build
-from jupyter_astroml.zoo.real_bogus.report import measured
 from jupyter_astroml.zoo.real_bogus.simulate import simulate
 from jupyter_astroml.zoo.real_bogus.train import Plan, train
-from jupyter_astroml.zoo.reporting import BEGIN, END
 from jupyter_astroml.zoo.symmetry import Column, turned
 from jupyter_astroml.zoo.training import Cycle
 
@@ -33,21 +31,6 @@ def alerts():
 
 def stamps(cutouts):
     return torch.from_numpy(load("real_bogus").prepare(cutouts).samples.values)
-
-
-def test_the_stored_inputs_give_the_stored_logits():
-    found = replay("real_bogus")
-    assert found.passed, found
-    assert read_card(HERE).facts.digest == digest_of(HERE / "weights.safetensors")
-    assert (HERE / "weights.safetensors").stat().st_size < 3_000_000
-
-
-def test_turning_or_mirroring_an_alert_changes_its_answer_by_rounding_only(alerts):
-    model, values = load("real_bogus"), stamps(alerts[0][:6])
-    with torch.inference_mode():
-        here = model.module(values)
-        for g in range(1, 8):
-            torch.testing.assert_close(model.module(turned(values, g)), here, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("side", [31, 63])
@@ -185,11 +168,6 @@ def test_a_model_is_trained_from_start_to_end(tmp_path):
     assert (out / "kinds.png").stat().st_size < 400_000
 
 
-def test_the_figures_in_the_readme_are_those_of_the_facts():
-    part = (HERE / "README.md").read_text(encoding="utf-8").split(BEGIN)[1].split(END)[0]
-    assert part.strip() == measured(read_card(HERE).facts).strip()
-
-
 def test_the_network_misses_less_than_its_baseline_on_simulation():
     found = read_card(HERE).facts.training["simulated"]
     assert found["high"] < found["baseline_value"]
@@ -201,17 +179,6 @@ def test_the_card_says_what_evaluation_says_of_simulated_alerts():
     found, stored = evaluate().to_json(), read_card(HERE).facts.training["simulated"]
     assert found["n"] == stored["n"]
     for name in ("value", "baseline_value"):
-        assert found[name] == pytest.approx(stored[name], abs=0.01)
-
-
-@pytest.mark.slow
-def test_the_card_says_what_evaluation_says_of_real_alerts(sky_data):
-    folder = sky_data / "ztf_alerts" / "dev"
-    if not folder.is_dir():
-        pytest.skip("no alerts among the real sky data")
-    found, stored = evaluate(folder).to_json(), read_card(HERE).facts.evaluation
-    assert found["n"] == stored["n"]
-    for name in ("value", "low", "baseline_value"):
         assert found[name] == pytest.approx(stored[name], abs=0.01)
 
 

@@ -1,0 +1,111 @@
+"""What every model of the package keeps: stored answers, symmetry, and figures that come again."""
+
+import shutil
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import jupyter_astroml as aml
+from jupyter_astroml import zoo
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.models.cards import FACTS, Facts, digest_of, read_card, write_facts
+from jupyter_astroml.models.catalogue import models
+from jupyter_astroml.models.loading import load, replay
+from jupyter_astroml.zoo.reporting import BEGIN, END, write_measured
+from jupyter_astroml.zoo.symmetry import turned
+
+HERE = Path(zoo.__file__).parent
+BUNDLED = {entry.name: entry.folder for entry in models() if entry.folder.parent == HERE}
+# Where the real objects lie that the figures of the cards are of.
+REAL = {
+    "flares": "tess_flares",
+    "galaxy_morphology": "galaxies_gz1",
+    "lens_finder": "lens_candidates",
+    "radio_galaxies": "radio_galaxies_first",
+    "real_bogus": "ztf_alerts",
+    "star_galaxy": "star_galaxy_cutouts",
+}
+every = pytest.mark.parametrize("name", BUNDLED)
+
+
+def measured(name):
+    return import_module(f"jupyter_astroml.zoo.{name}.report").measured
+
+
+def test_no_model_is_forgotten_here():
+    assert BUNDLED.keys() == {*REAL, "lens_model"}
+
+
+@every
+def test_the_stored_inputs_give_the_stored_logits(name):
+    found = replay(name)
+    assert found.n >= 1
+    assert found.passed, found
+    weights = BUNDLED[name] / "weights.safetensors"
+    assert read_card(BUNDLED[name]).facts.digest == digest_of(weights)
+    assert weights.stat().st_size < 3_000_000
+
+
+@every
+def test_the_figures_in_the_readme_are_those_of_the_facts(name):
+    text = (BUNDLED[name] / "README.md").read_text(encoding="utf-8")
+    part = text.split(BEGIN)[1].split(END)[0]
+    assert part.strip() == measured(name)(read_card(BUNDLED[name]).facts).strip()
+
+
+@every
+def test_nothing_is_told_of_a_model_that_was_not_evaluated(name, tmp_path):
+    for file in ("card.yaml", "README.md"):
+        shutil.copy(BUNDLED[name] / file, tmp_path)
+    write_facts(tmp_path, Facts(digest=f"sha256:{'0' * 64}"))
+    with pytest.raises(ModelError, match="was not evaluated"):
+        write_measured(tmp_path, measured(name))
+    (tmp_path / FACTS).unlink()
+    with pytest.raises(ModelError, match="incomplete"):
+        write_measured(tmp_path, measured(name))
+
+
+# The answers of `lens_model` turn with the sky: see its own tests.
+@pytest.mark.parametrize("name", sorted(REAL.keys() - {"flares"}))
+def test_the_answer_is_the_same_for_a_turned_sky(name):
+    module = load(name).module
+    with np.load(BUNDLED[name] / "replay.npz") as stored:
+        values = torch.from_numpy(stored["values"][:3].astype(np.float32))
+    with torch.inference_mode():
+        here = module(values)
+        for g in range(1, 8):
+            torch.testing.assert_close(module(turned(values, g)), here, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", REAL)
+def test_the_card_says_what_evaluation_says_of_real_objects(name, sky_data):
+    folder = sky_data / REAL[name] / "dev"
+    if not folder.is_dir():
+        pytest.skip(f"no {REAL[name]} among the real sky data")
+    found, stored = (
+        aml.evaluate(name, data=folder).to_json(),
+        read_card(BUNDLED[name]).facts.evaluation,
+    )
+    assert (found["n"], found["excluded"]) == (stored["n"], stored["excluded"])
+    for key in ("value", "low", "high", "baseline_value"):
+        assert found[key] == pytest.approx(stored[key], abs=0.01)
+    assert found["metrics"].keys() == stored["metrics"].keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "bound"),
+    [
+        ("flares", "value"),
+        ("galaxy_morphology", "low"),
+        ("lens_finder", "low"),
+        ("radio_galaxies", "low"),
+        ("star_galaxy", "value"),
+    ],
+)
+def test_real_objects_are_told_apart_better_than_by_the_baseline(name, bound):
+    found = read_card(BUNDLED[name]).facts.evaluation
+    assert found[bound] > found["baseline_value"]

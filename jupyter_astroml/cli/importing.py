@@ -11,6 +11,11 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
+def _units(ctx: click.Context, param: click.Parameter, text: str) -> dict[str, str] | None:
+    pairs = [part.partition("=") for part in _names(ctx, param, text)]
+    return {name.strip(): unit.strip() for name, _, unit in pairs} or None
+
+
 @click.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--as", "name", required=True, help="Name of the new model.")
@@ -29,6 +34,18 @@ def _names(_ctx: click.Context, _param: click.Parameter, text: str) -> tuple[str
     default="none",
     help="l2: each band is divided by the root of the sum of its squares.",
 )
+@click.option(
+    "--wavelength",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="File with the wavelengths of an emulator; that of APOGEE needs none.",
+)
+@click.option(
+    "--labels",
+    callback=_units,
+    default="",
+    help="Names and units of the labels of an emulator: teff=K,logg=dex(cm/s2)",
+)
+@click.option("--medium", type=click.Choice(["vacuum", "air"]), default="vacuum")
 @click.option("--title", default="")
 @click.option("--licence", default="")
 @click.option("--source", default="", help="Where the file comes from.")
@@ -41,9 +58,12 @@ def import_(
     classes: tuple[str, ...],
     flux_unit: str,
     normalise: str,
+    wavelength: Path | None,
+    labels: dict[str, str] | None,
+    medium: str,
     **about: str,
 ) -> None:
-    """Make a model of the Keras file FILE, without Keras and without running any of it."""
+    """Make a model of FILE, of Keras or of a spectral emulator, without running any of it."""
     from jupyter_astroml import session
 
     made = session.import_model(
@@ -54,6 +74,9 @@ def import_(
         classes=classes,
         flux_unit=flux_unit,
         normalise=normalise,
+        wavelength=wavelength,
+        labels=labels,
+        medium=medium,
         about={key: text for key, text in about.items() if text},
     )
     click.echo(f"{name} is in {made}; read and correct {made / 'card.yaml'}")

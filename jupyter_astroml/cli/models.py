@@ -26,7 +26,7 @@ models.add_command(import_)
 
 
 @models.command("list")
-@click.option("--task", default="", help="Such as classify, detect or regress.")
+@click.option("--task", default="", help="Such as classify, detect, regress or emulate.")
 @click.option("--kind", default="", help="Such as cutouts, light_curves or spectra.")
 @JSON
 def models_list(task: str, kind: str, as_json: bool) -> None:  # noqa: FBT001

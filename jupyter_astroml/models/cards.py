@@ -78,6 +78,8 @@ class Wavelengths(_Strict):
         In `unit`, or in dex where `spacing` is ``log``; instead of `pixels`.
     spacing : str
         Of the middles: by equal differences, or by equal ratios.
+    gaps : tuple of pairs of float
+        Ranges in `unit` without pixels, such as those between detectors.
     medium : str
         What the wavelengths are measured in.
     frame : str
@@ -90,6 +92,7 @@ class Wavelengths(_Strict):
     pixels: int | None = Field(default=None, ge=2, le=_MOST_PIXELS)
     step: float | None = Field(default=None, gt=0)
     spacing: Literal["linear", "log"] = "linear"
+    gaps: tuple[tuple[float, float], ...] = Field(default=(), max_length=100)
     medium: Literal["vacuum", "air"]
     frame: Literal["", "observed", "rest"] = ""
 
@@ -104,12 +107,18 @@ class Wavelengths(_Strict):
             raise ValueError("the highest wavelength is not above the lowest one")
         if (self.pixels is None) == (self.step is None):
             raise ValueError("either 'pixels' or 'step' tells how fine the grid is")
-        if not 2 <= len(self) <= _MOST_PIXELS:
-            raise ValueError(f"a grid has 2 to {_MOST_PIXELS} pixels, not {len(self)}")
+        if not 2 <= self._count <= _MOST_PIXELS:
+            raise ValueError(f"a grid has 2 to {_MOST_PIXELS} pixels, not {self._count}")
+        if len(self) < 2:
+            raise ValueError("the gaps leave no pixels")
         return self
 
     def __len__(self) -> int:
-        """Number of pixels."""
+        """Number of pixels outside the gaps."""
+        return int(self.keep.sum()) if self.gaps else self._count
+
+    @property
+    def _count(self) -> int:
         if self.pixels is not None:
             return self.pixels
         assert self.step is not None  # noqa: S101 - for the type checker
@@ -125,16 +134,30 @@ class Wavelengths(_Strict):
         return math.log10(self.low), math.log10(self.high)
 
     @property
-    def middles(self) -> np.ndarray:
-        """Middles of the pixels, shape (pixel,), in `unit`."""
+    def whole(self) -> np.ndarray:
+        """Middles of the pixels and of those that would be in the gaps, in `unit`."""
         import numpy as np
 
         low, high = self._scaled
         if self.step is None:
-            at: np.ndarray = np.linspace(low, high, len(self))
+            at: np.ndarray = np.linspace(low, high, self._count)
         else:
-            at = low + self.step * np.arange(len(self))
+            at = low + self.step * np.arange(self._count)
         return at if self.spacing == "linear" else np.asarray(10.0**at)
+
+    @property
+    def keep(self) -> np.ndarray:
+        """Mask of the pixels of `whole` that are in no gap."""
+        import numpy as np
+
+        middles = self.whole
+        lost = [(middles > low) & (middles < high) for low, high in self.gaps]
+        return ~np.any(lost, axis=0) if lost else np.ones(len(middles), dtype=bool)
+
+    @property
+    def middles(self) -> np.ndarray:
+        """Middles of the pixels, shape (pixel,), in `unit`."""
+        return self.whole[self.keep]
 
     @property
     def words(self) -> str:
@@ -143,11 +166,12 @@ class Wavelengths(_Strict):
         return (
             f"{self.low:g} to {self.high:g} {self.unit} in {self.medium}{frame}, "
             f"{len(self)} {'logarithmic ' if self.spacing == 'log' else ''}pixels"
+            + (f" with {len(self.gaps)} gaps" if self.gaps else "")
         )
 
 
 class InputContract(_Strict):
-    """What the data must be like, in physics.
+    """What the data must be like, in physics; for the task ``emulate``, what the model draws.
 
     Attributes
     ----------
@@ -392,7 +416,7 @@ class Card(_Strict):
     id: str = Field(pattern=r"^[a-z][a-z0-9_]{1,63}$")
     version: str
     title: str
-    task: Literal["classify", "detect", "regress"]
+    task: Literal["classify", "detect", "regress", "emulate"]
     description: str
     input: InputContract
     outputs: Outputs
@@ -414,8 +438,12 @@ class Card(_Strict):
 
     @model_validator(mode="after")
     def _answers_what_its_task_says(self) -> Self:
-        if (self.task == "regress") != (self.outputs.axis == "parameter"):
-            raise ValueError("the task 'regress' and outputs of the axis 'parameter' go together")
+        if (self.task in ("regress", "emulate")) != (self.outputs.axis == "parameter"):
+            raise ValueError(
+                "the tasks 'regress' and 'emulate' and outputs of the axis 'parameter' go together"
+            )
+        if self.task == "emulate" and self.kind != "spectra":
+            raise ValueError("only spectra are emulated")
         if self.task == "detect" and self.kind == "spectra":
             raise ValueError("events are detected in light curves, not in spectra")
         return self
@@ -425,10 +453,26 @@ class Card(_Strict):
         """How many numbers the network gives an object, or a cadence of it.
 
         For the task ``regress`` the values and the Cholesky factor of their covariance; see
-        `jupyter_astroml.models.estimates`.
+        `jupyter_astroml.models.estimates`.  For ``emulate`` the pixels of a spectrum.
         """
+        if self.task == "emulate":
+            return self.input.shape[0]
         k = len(self.outputs.names)
         return k + k * (k + 1) // 2 if self.task == "regress" else k
+
+    def must_answer(self) -> None:
+        """Refuse a model that draws data instead of judging them.
+
+        Raises
+        ------
+        ModelError
+        """
+        if self.task == "emulate":
+            raise ModelError(
+                f"{self.id} draws spectra from {', '.join(self.outputs.names)}",
+                cause="it is an emulator, and gives no answers about data",
+                remedy=f"fit it to your spectra: aml.emulator({self.id!r}).fit(spectra)",
+            )
 
     @property
     def key_metric(self) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.conversions import air, vacuum
-from jupyter_astroml.models.importing import read_weights
+from jupyter_astroml.models.reading import read_weights
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -31,6 +31,11 @@ APOGEE_LABELS = {
     "mg_fe": "dex",
     "v_macro": "km/s",
 }
+# Pixels of the three detectors on the grid of APOGEE's combined spectra, log10 of angstroms in
+# vacuum (Nidever et al. 2015, AJ 150, 173), as the Payne and the Cannon use them.
+_APOGEE = np.r_[322:3242, 3648:6048, 6412:8306]
+_APOGEE_START, _APOGEE_STEP = 4.179, 6e-6
+_ARRAYS = ("w_array_0", "b_array_0", "w_array_1", "b_array_1", "x_min", "x_max")
 _SPEED_OF_LIGHT = 299792.458
 # Parts of the range of each label where a fit starts; the best one is taken.
 _STARTS = (0.5, 0.25, 0.75)
@@ -65,6 +70,14 @@ class Emulator:
     outer: np.ndarray
     outer_bias: np.ndarray
     medium: str = "vacuum"
+
+    @property
+    def tensors(self) -> dict[str, np.ndarray]:
+        """The arrays of the network by their published names, and ``wavelength``."""
+        weights = (self.hidden, self.hidden_bias, self.outer, self.outer_bias)
+        single = [array.astype(np.float32) for array in weights]
+        arrays = (*single, self.low, self.high)
+        return {**dict(zip(_ARRAYS, arrays, strict=True)), "wavelength": self.wavelength}
 
     def spectrum(self, **labels: float) -> np.ndarray:
         """Return the spectrum of a star, normalised to its continuum.
@@ -226,19 +239,21 @@ def _unit(name: str) -> Any:
 def emulator(
     path: Path | str,
     *,
-    wavelength: Path | str,
+    wavelength: Path | str | None = None,
     labels: Mapping[str, str] | None = None,
     medium: str = "vacuum",
 ) -> Emulator:
-    """Read the published weights of a spectral emulator; nothing of the file is run.
+    """Return a spectral emulator from its published weights, or by its name in the catalogue.
 
     Parameters
     ----------
-    path : Path
+    path : Path or str
         ``.npz`` with ``w_array_0``, ``b_array_0``, ``w_array_1``, ``b_array_1``, ``x_min`` and
-        ``x_max``.
-    wavelength : Path
-        ``.npz`` with ``wavelength``, angstroms.
+        ``x_max``, of which nothing is run; or the name of a model of the task ``emulate``, whose
+        card tells the rest.
+    wavelength : Path, optional
+        ``.npz`` with ``wavelength``, angstroms; by default the grid of APOGEE, where the number of
+        pixels is that of its three detectors.
     labels : mapping of str to str, optional
         Names and units; by default those of the network for APOGEE of El-Badry et al. 2018.
     medium : {"vacuum", "air"}
@@ -247,28 +262,76 @@ def emulator(
     Raises
     ------
     ModelError
-        If the files are not of this kind.
+        If the files are not of this kind, or there is no such model.
     """
+    if Path(path).suffix != ".npz":
+        return _of_catalogue(str(path))
     found = {**read_weights(path).tensors}
-    grid = read_weights(wavelength).tensors
+    if wavelength is not None:
+        found |= {k: v for k, v in read_weights(wavelength).tensors.items() if k == "wavelength"}
+    elif found.get("b_array_1", np.empty(0)).shape == _APOGEE.shape:
+        found["wavelength"] = 10 ** (_APOGEE_START + _APOGEE_STEP * _APOGEE)
     labels = APOGEE_LABELS if labels is None else labels
-    try:
-        wave = np.asarray(grid["wavelength"], dtype=np.float64)
-        hidden, outer = found["w_array_0"], found["w_array_1"]
-        biases = found["b_array_0"], found["b_array_1"]
-        low, high = (np.asarray(found[name], dtype=np.float64) for name in ("x_min", "x_max"))
-    except KeyError as err:
+    return _of_arrays(found, labels=labels, medium=medium, name=Path(path).name)
+
+
+def is_emulator(tensors: Mapping[str, np.ndarray]) -> bool:
+    """Tell whether arrays of a file are those of a spectral emulator."""
+    return set(_ARRAYS) <= set(tensors)
+
+
+def _of_catalogue(name: str) -> Emulator:
+    from safetensors.numpy import load
+
+    from jupyter_astroml.models.catalogue import find
+    from jupyter_astroml.models.files import verified
+
+    entry = find(name)
+    if entry.card.task != "emulate" or entry.card.input.wavelength is None:
         raise ModelError(
-            f"{Path(path).name} holds no spectral emulator", cause=f"no {err}"
+            f"The model {name} is no emulator",
+            cause=f"its task is {entry.card.task}",
+            remedy="aml.models(task='emulate') lists those that are",
+        )
+    outputs = entry.card.outputs
+    return _of_arrays(
+        load(verified(entry.weights, entry.digest)),
+        labels=dict(zip(outputs.names, outputs.units, strict=True)),
+        medium=entry.card.input.wavelength.medium,
+        name=name,
+    )
+
+
+def _of_arrays(
+    found: Mapping[str, np.ndarray], *, labels: Mapping[str, str], medium: str, name: str
+) -> Emulator:
+    """Return the emulator whose arrays these are, if they fit to each other.
+
+    Raises
+    ------
+    ModelError
+    """
+    try:
+        wave, low, high = (
+            np.asarray(found[key], dtype=np.float64) for key in ("wavelength", "x_min", "x_max")
+        )
+        hidden, hidden_bias, outer, outer_bias = (
+            np.asarray(found[key], dtype=np.float64) for key in _ARRAYS[:4]
+        )
+    except (KeyError, ValueError) as err:
+        raise ModelError(
+            f"{name} holds no spectral emulator",
+            cause=f"no {err}",
+            remedy="give its wavelengths too: wavelength='….npz'",
         ) from err
     pixels, nodes = outer.shape if outer.ndim == 2 else (0, 0)
-    shapes = (wave.shape, hidden.shape, biases[0].shape, biases[1].shape, low.shape, high.shape)
+    shapes = tuple(a.shape for a in (wave, hidden, hidden_bias, outer_bias, low, high))
     k = len(labels)
     wanted = ((pixels,), (pixels, nodes, k), (pixels, nodes), (pixels,), (k,), (k,))
     good = shapes == wanted and (np.diff(wave) > 0).all() and (high > low).all()
     if not good or medium not in ("vacuum", "air"):
         raise ModelError(
-            f"{Path(path).name} does not fit its wavelengths or labels",
+            f"{name} does not fit its wavelengths or labels",
             cause=f"shapes {shapes}, for {k} labels",
             remedy="give the wavelengths that belong to it, and a name and unit for each label",
         )
@@ -277,9 +340,67 @@ def emulator(
         labels=dict(labels),
         low=low,
         high=high,
-        hidden=hidden.astype(np.float64),
-        hidden_bias=biases[0].astype(np.float64),
-        outer=outer.astype(np.float64),
-        outer_bias=biases[1].astype(np.float64),
+        hidden=hidden,
+        hidden_bias=hidden_bias,
+        outer=outer,
+        outer_bias=outer_bias,
         medium=medium,
+    )
+
+
+def described(emulator: Emulator) -> dict[str, Any]:
+    """Return what a card says of an emulator: task, spectra, labels and network.
+
+    Raises
+    ------
+    ModelError
+        If its pixels are on no even grid.
+    """
+    pixels, nodes = emulator.outer.shape
+    ranges = (
+        f"{name} {low:.4g} to {high:.4g} {unit}".strip()
+        for (name, unit), low, high in zip(
+            emulator.labels.items(), emulator.low, emulator.high, strict=True
+        )
+    )
+    return {
+        "task": "emulate",
+        "input": {
+            "kind": "spectra",
+            "flux_unit": "continuum",
+            "wavelength": _grid(emulator.wavelength) | {"medium": emulator.medium},
+            "notes": f"Drawn for {', '.join(ranges)}. Resolution, and how the continuum was "
+            "found: fill in.",
+        },
+        "outputs": {
+            "axis": "parameter",
+            "names": list(emulator.labels),
+            "units": list(emulator.labels.values()),
+        },
+        "network": {
+            "architecture": "emulator",
+            "options": {"pixels": pixels, "nodes": nodes, "labels": len(emulator.labels)},
+        },
+    }
+
+
+def _grid(wave: np.ndarray) -> dict[str, Any]:
+    """Describe wavelengths as an even grid with gaps, in angstroms."""
+    for spacing, axis in (("log", np.log10(wave)), ("linear", wave)):
+        steps = np.diff(axis)
+        step = float(np.median(steps))
+        counts = np.rint(steps / step)
+        even = axis[0] + step * np.concatenate([[0.0], np.cumsum(counts)])
+        if (counts < 1).any() or not np.allclose(axis, even, rtol=0, atol=step / 20):
+            continue
+        # Half a pixel inside of the last pixel before a gap, and of the first one after it.
+        inner = np.array([axis[:-1] + step / 2, axis[1:] - step / 2])[:, counts > 1]
+        gaps = (10**inner if spacing == "log" else inner).T
+        # The ends and a number, since what a step is rounded by adds up over a grid.
+        ends = {"low": float(wave[0]), "high": float(wave[-1]), "unit": "Angstrom"}
+        whole = int(counts.sum()) + 1
+        return ends | {"pixels": whole, "spacing": spacing, "gaps": np.round(gaps, 3).tolist()}
+    raise ModelError(
+        "The wavelengths of the emulator are on no even grid",
+        remedy="use it without a card: aml.emulator('….npz', wavelength='….npz')",
     )

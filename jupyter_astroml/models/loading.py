@@ -128,6 +128,7 @@ class Model:
         Predictions
             Objects outside the input contract have an answer too, and say so in ``fit``.
         """
+        self.card.must_answer()
         prepared = self.prepare(samples)
         logits = self.logits(prepared.samples.values, exact=exact)
         return answered(self.card, self.digest, logits, given=samples, prepared=prepared)

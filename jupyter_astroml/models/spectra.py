@@ -53,22 +53,22 @@ def prepare(card: Card, spectra: Spectra) -> Prepared:
     contract, n = card.input, len(spectra)
     grid = contract.wavelength
     assert grid is not None  # noqa: S101 - the card was validated
-    middles = _angstroms(grid.middles, grid.unit)
+    pixels = _Pixels(_angstroms(grid.whole, grid.unit), grid.keep)
     fit = Fit.good(n)
-    wave = _waves(spectra, grid, middles, fit)
+    wave = _waves(spectra, grid, pixels, fit)
     flux = _fluxes(spectra, wave, contract, fit)
     flux[_spoiled(spectra)] = np.nan
     counted, lengths = is_count(spectra.flux_unit), spectra.lengths()
     rows = [
-        _row(wave[i, :length], flux[i, :length], middles, counted=counted)
+        _row(wave[i, :length], flux[i, :length], pixels, counted=counted)
         for i, length in enumerate(lengths)
     ]
     _compare_grids(rows, grid, fit)
     _compare_noise(spectra, rows, contract, fit)
-    values = np.array([row.values for row in rows]).reshape(n, len(middles))
+    values = np.array([row.values for row in rows]).reshape(n, len(grid))
     if counted and contract.flux_unit != RELATIVE:
-        values = values * np.diff(edges(middles))
-    values = _levelled(_filled(values, middles), rows, contract, fit)
+        values = values * pixels.widths
+    values = _levelled(_filled(values, pixels.middles), rows, contract, fit)
     prepared = replace(
         spectra,
         wavelength=np.broadcast_to(grid.middles, values.shape),
@@ -79,6 +79,22 @@ def prepare(card: Card, spectra: Spectra) -> Prepared:
         flux_unit=spectra.flux_unit if contract.flux_unit == ANY else contract.flux_unit,
     )
     return Prepared(prepared, fit)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pixels:
+    """Pixels of the contract, angstroms: the middles of all, and which are in no gap."""
+
+    whole: np.ndarray
+    keep: np.ndarray
+
+    @property
+    def middles(self) -> np.ndarray:
+        return self.whole[self.keep]
+
+    @property
+    def widths(self) -> np.ndarray:
+        return np.diff(edges(self.whole))[self.keep]
 
 
 # Wavelengths -------------------------------------------------------------------------------------
@@ -98,7 +114,7 @@ def _angstroms(wave: np.ndarray, unit: str) -> np.ndarray:
         return np.asarray((wave * named(unit)).to_value(u.AA, u.spectral()), dtype=np.float64)
 
 
-def _waves(spectra: Spectra, grid: Wavelengths, middles: np.ndarray, fit: Fit) -> np.ndarray:
+def _waves(spectra: Spectra, grid: Wavelengths, pixels: _Pixels, fit: Fit) -> np.ndarray:
     """Return wavelengths in angstroms and in the medium of the grid; NaN where unusable."""
     from astropy import units as u
 
@@ -119,17 +135,17 @@ def _waves(spectra: Spectra, grid: Wavelengths, middles: np.ndarray, fit: Fit) -
         fit.note(fit.everyone, OUTSIDE if known else FITS, why)
     wave = np.where(np.isfinite(wave) & (wave > 0), wave, np.nan)
     medium = spectra.medium.strip().casefold() if have.is_equivalent(u.m) else "vacuum"
-    return _in_medium(wave, medium, grid.medium, middles, fit)
+    return _in_medium(wave, medium, grid.medium, pixels, fit)
 
 
-def _in_medium(wave: np.ndarray, have: str, want: str, middles: np.ndarray, fit: Fit) -> np.ndarray:
+def _in_medium(wave: np.ndarray, have: str, want: str, pixels: _Pixels, fit: Fit) -> np.ndarray:
     """Turn air into vacuum or back; what nobody tells matters only where it moves the lines."""
     if have == want:
         return wave
     if have in ("air", "vacuum"):
         fit.note(fit.everyone, CONVERTED, f"wavelengths in {have} turned into those in {want}")
         return vacuum(wave) if want == "vacuum" else air(wave)
-    off = float(np.max(np.abs(vacuum(middles) - middles) / np.diff(edges(middles))))
+    off = float(np.max(np.abs(vacuum(pixels.middles) - pixels.middles) / pixels.widths))
     why = "nobody tells whether the wavelengths are in air or in vacuum"
     if off > MAX_OFF:
         fit.note(fit.everyone, OUTSIDE, f"{why}: lines may be off by {off:.1f} pixels")
@@ -228,8 +244,9 @@ class _Row:
     trouble: str = ""
 
 
-def _row(wave: np.ndarray, flux: np.ndarray, middles: np.ndarray, *, counted: bool) -> _Row:
+def _row(wave: np.ndarray, flux: np.ndarray, pixels: _Pixels, *, counted: bool) -> _Row:
     """Put one spectrum on a grid, all in angstroms."""
+    middles = pixels.middles
     nothing = np.full(len(middles), np.nan)
     placed = np.isfinite(wave)
     wave, flux = wave[placed], flux[placed]
@@ -241,15 +258,15 @@ def _row(wave: np.ndarray, flux: np.ndarray, middles: np.ndarray, *, counted: bo
     steps = np.diff(wave)
     if (steps < 0).any() or not (steps > 0).any():
         return _Row(nothing, trouble="its wavelengths neither rise nor fall: sort the spectrum")
-    widths, pixels = np.diff(edges(wave)), np.diff(edges(middles))
+    widths, wanted = np.diff(edges(wave)), pixels.widths
     if counted:
         flux = flux / np.maximum(widths, 1e-9)
     known = np.isfinite(flux)
     inside = known & (wave >= middles[0]) & (wave <= middles[-1])
-    coarse = (widths / np.interp(wave, middles, pixels))[inside]
-    kept = len(wave) == len(middles) and bool((np.abs(wave - middles) < 0.01 * pixels).all())
+    coarse = (widths / np.interp(wave, middles, wanted))[inside]
+    kept = len(wave) == len(middles) and bool((np.abs(wave - middles) < 0.01 * wanted).all())
     return _Row(
-        values=flux if kept else rebinned(flux, wave, middles),
+        values=flux if kept else rebinned(flux, wave, pixels.whole)[pixels.keep],
         low=float(wave[known][0]),
         high=float(wave[known][-1]),
         coarseness=float(np.median(coarse)) if len(coarse) else np.nan,

@@ -87,7 +87,7 @@ class Offers(Mapping[str, Offer]):
     def __init__(self, pinned: Mapping[str, str]) -> None:
         chosen = [find(name, digest) for name, digest in pinned.items()]
         if not pinned:
-            chosen = [entry for entry in models() if entry.card.facts is not None]
+            chosen = [e for e in models() if e.card.facts is not None and e.card.task != "emulate"]
         self._offers = {entry.name: Offer(entry, entry.digest) for entry in chosen}
         if not self._offers:
             raise ModelError("The pool has no models to offer", remedy="install one")

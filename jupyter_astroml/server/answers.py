@@ -284,7 +284,9 @@ def _needs(card: Card) -> Needs:
         kind=asked.kind,
         bands=asked.bands,
         flux_unit=asked.flux_unit,
-        size=asked.size,
+        # Of spectra the grid tells it.
+        size=asked.size or asked.shape,
+        wavelength=_interval(asked.wavelength),
         pixel_scale=_interval(asked.pixel_scale),
         cadence=_interval(asked.cadence),
         notes=asked.notes,

@@ -190,6 +190,7 @@ class Needs:
     bands: tuple[str, ...]
     flux_unit: str
     size: tuple[int, ...]
+    wavelength: Interval | None
     pixel_scale: Interval | None
     cadence: Interval | None
     notes: str

@@ -97,6 +97,7 @@ def explain(
     if not isinstance(data, Run | References | Samples):
         data = samples(data, model=model)
     loaded = load(model, digest or None)
+    loaded.card.must_answer()
     seen = loaded.prepare(fetch(data, ids=wanted)).samples
     with one_thread():
         targets = _targets(loaded, seen, target)

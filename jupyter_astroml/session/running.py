@@ -41,7 +41,8 @@ def models(*, task: str = "", kind: str = "", fits: Any = None) -> catalogue.Mod
     Parameters
     ----------
     task : str
-        Only models of this task: ``"classify"``, ``"detect"`` or ``"regress"``.
+        Only models of this task: ``"classify"``, ``"detect"``, ``"regress"`` or
+        ``"emulate"``.
     kind : str
         Only those that take this kind of data: ``"cutouts"``, ``"light_curves"`` or
         ``"spectra"``.
@@ -105,13 +106,16 @@ def import_model(
     classes: Sequence[str] = (),
     flux_unit: str = "relative",
     normalise: str = "none",
+    wavelength: Path | str | None = None,
+    labels: Mapping[str, str] | None = None,
+    medium: str = "vacuum",
     about: Mapping[str, str] | None = None,
 ) -> Path:
     """Make a model of published weights; see `jupyter_astroml.models.importing.import_model`.
 
     Parameters
     ----------
-    path, name, bands, classes, flux_unit, normalise, about
+    path, name, bands, classes, flux_unit, normalise, wavelength, labels, medium, about
         As there.
     folder : Path, optional
         Folder of model folders; by default the first of the setting ``model_path``.
@@ -131,6 +135,9 @@ def import_model(
         classes=tuple(classes),
         flux_unit=flux_unit,
         normalise=normalise,
+        wavelength=wavelength,
+        labels=labels,
+        medium=medium,
         about=about,
     )
 
@@ -148,13 +155,15 @@ def read_network(path: Path | str) -> Any:
     return built(path)
 
 
-def emulator(path: Path | str, *, wavelength: Path | str, **options: Any) -> Emulator:
-    """Read a spectral emulator, such as the Payne; see `jupyter_astroml.models.emulator.emulator`.
+def emulator(path: Path | str, *, wavelength: Path | str | None = None, **options: Any) -> Emulator:
+    """Return a spectral emulator, such as the Payne; see `jupyter_astroml.models.emulator`.
 
     Parameters
     ----------
-    path, wavelength : Path
-        Its weights and its wavelengths, NumPy files.
+    path : Path or str
+        Its weights, a NumPy file; or the name of a model of the task ``emulate``.
+    wavelength : Path, optional
+        Its wavelengths, a NumPy file; the grid of APOGEE needs none.
     **options
         ``labels`` and ``medium``.
     """
@@ -575,6 +584,7 @@ def _prepared(
 ) -> tuple[Job, References | Samples]:
     """Return the job of a prediction and the data that it is for."""
     entry = catalogue.find(model)
+    entry.card.must_answer()
     if not isinstance(data, References | Samples):
         data = samples(data, model=model, size=size)
     elif size is not None:

@@ -122,7 +122,6 @@ def test_networks_without_a_kind_of_data_here_become_no_model(weights, tmp_path,
 @pytest.mark.parametrize(
     ("name", "arrays"),
     [
-        ("payne_NN_normalized_spectra.npz", 6),
         ("superphot_paper_mlp-0.pt", 8),
         ("naul_asas_full_gru64_emb64.weights.h5", 40),
     ],

@@ -303,6 +303,22 @@ def test_a_gap_between_detectors_stays_a_gap():
     assert np.isfinite(found[:99]).all()
 
 
+def test_a_grid_with_gaps_asks_nothing_of_what_is_in_them():
+    chips = card(wavelength={**GRID, "gaps": [[5100.0, 5150.0], [5200.0, 5300.0]]})
+    wave = chips.input.wavelength.middles
+    assert not ((wave > 5100) & (wave < 5150)).any()
+    assert "pixels with 2 gaps" in chips.input.words
+    given = spectra(wave=wave)
+    prepared = prepare(chips, given)
+    assert set(prepared.fit.words()) == {"fits"}
+    np.testing.assert_array_equal(prepared.samples.values, given.values)
+    # Of whole spectra the pixels beside a gap get their own light, and none of the gap's.
+    whole = prepare(chips, spectra(wave=FINE, noise=0.02))
+    assert set(whole.fit.status) == {"converted"}
+    assert np.std(whole.samples.values - star(wave)) < 0.013
+    assert set(check(MODEL, given).status) == {"outside"}
+
+
 def test_no_objects_at_all_are_no_trouble():
     assert prepare(MODEL, spectra(1)[:0]).samples.values.shape == (0, len(WAVE))
 
@@ -323,6 +339,7 @@ def test_no_objects_at_all_are_no_trouble():
         ({"step": 1e-12}, "2 to 1000000 pixels"),
         ({"step": 1.0}, "2 to 1000000 pixels"),
         ({"medium": "water"}, "medium"),
+        ({"gaps": [[0, 1e9]]}, "leave no pixels"),
     ],
 )
 def test_a_grid_that_is_none_is_refused(changes, why):

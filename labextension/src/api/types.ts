@@ -135,6 +135,7 @@ export interface INeeds {
   readonly bands: ReadonlyArray<string>;
   readonly flux_unit: string;
   readonly size: ReadonlyArray<number>;
+  readonly wavelength: IInterval | null;
   readonly pixel_scale: IInterval | null;
   readonly cadence: IInterval | null;
   readonly notes: string;

@@ -214,6 +214,8 @@ function task(name: string, trans: TranslationBundle): string {
       return trans.__('detects');
     case 'regress':
       return trans.__('measures');
+    case 'emulate':
+      return trans.__('draws');
     default:
       return name;
   }
@@ -226,8 +228,9 @@ function needs(asked: INeeds, trans: TranslationBundle): string[] {
       : trans.__('%1 pixels', asked.size.join(' × '));
   return [
     kind(asked.kind, trans),
-    trans.__('in %1', asked.bands.join(', ')),
+    asked.bands.length > 0 ? trans.__('in %1', asked.bands.join(', ')) : '',
     size,
+    asked.wavelength ? between(asked.wavelength, trans) : '',
     asked.pixel_scale ? between(asked.pixel_scale, trans) : '',
     asked.cadence ? trans.__('every %1', between(asked.cadence, trans)) : ''
   ].filter(Boolean);
@@ -239,6 +242,8 @@ function kind(name: string, trans: TranslationBundle): string {
       return trans.__('images');
     case 'light_curves':
       return trans.__('light curves');
+    case 'spectra':
+      return trans.__('spectra');
     default:
       return name;
   }

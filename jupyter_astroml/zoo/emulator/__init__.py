@@ -1,0 +1,1 @@
+"""The network of spectral emulators such as the Payne, whose published weights are imported."""

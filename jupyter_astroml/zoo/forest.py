@@ -129,9 +129,14 @@ def grown(known: np.ndarray, classes: np.ndarray, features: np.ndarray, *, k: in
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(
-        n_estimators=200, min_samples_leaf=2, class_weight="balanced_subsample", random_state=0
+        n_estimators=200,
+        min_samples_leaf=2,
+        class_weight="balanced_subsample",
+        random_state=0,
+        n_jobs=-1,
     )
-    forest.fit(known, classes)
+    # Trees are the same however many threads grow them; sums of votes only in one order.
+    forest.fit(known, classes).set_params(n_jobs=1)
     found = np.zeros((len(features), k))
     if len(features):
         found[:, forest.classes_] = forest.predict_proba(features)

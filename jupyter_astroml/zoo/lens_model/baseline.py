@@ -161,7 +161,9 @@ def estimates(path: Path, features: np.ndarray) -> np.ndarray:
         ) from err
     if columns != FEATURES:
         raise ModelError(f"{path.name} is of another version", remedy="train the model again")
-    forest = RandomForestRegressor(n_estimators=150, min_samples_leaf=3, random_state=0)
+    forest = RandomForestRegressor(n_estimators=150, min_samples_leaf=3, random_state=0, n_jobs=-1)
     # Splits weigh all five alike.
     scale = truth.std(axis=0)
-    return forest.fit(known.astype(np.float32), truth / scale).predict(features) * scale
+    # Trees are the same however many threads grow them; sums of answers only in one order.
+    forest.fit(known.astype(np.float32), truth / scale).set_params(n_jobs=1)
+    return forest.predict(features) * scale

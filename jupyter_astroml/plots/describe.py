@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from jupyter_astroml.core.records import UNITS, Attributions, LightCurves, Predictions
+from jupyter_astroml.core.records import UNITS, Attributions, LightCurves, Predictions, Spectra
 
 from .pictures import orientation
 
@@ -31,7 +31,8 @@ def spread(attributions: Attributions, row: int = 0) -> tuple[float, float, floa
     -------
     radius : float
         Within which half of the magnitude lies: from the centre of a cutout (arcsec, or pixels
-        where the scale is unknown), or from the explained time of a light curve (days).
+        where the scale is unknown), from the explained time of a light curve (days), or from the
+        strongest wavelength of a spectrum (in its unit).
     even : float
         The same radius if the attribution were spread evenly.
     raises : float
@@ -43,6 +44,9 @@ def spread(attributions: Attributions, row: int = 0) -> tuple[float, float, floa
         time = samples.time[row]
         centre = time[min(int(attributions.targets[row]), len(time) - 1)]
         distance, size = np.abs(time - centre), np.abs(maps)
+    elif isinstance(samples, Spectra):
+        wave, size = samples.wavelength[row], np.abs(maps)
+        distance = np.abs(wave - wave[size.argmax()])
     else:
         scale = orientation(samples, row).scale
         y, x = np.indices(maps.shape[1:])
@@ -74,6 +78,10 @@ def attribution(attributions: Attributions, row: int = 0) -> str:
         return f"{name} for {target}: the map is empty, no value moved the score."
     if isinstance(samples, LightCurves):
         unit, digits, middle = "days", 4, "the explained time"
+    elif isinstance(samples, Spectra):
+        unit, digits = samples.wave_unit, 1
+        strongest = samples.wavelength[row, np.abs(np.nan_to_num(attributions.maps[row])).argmax()]
+        middle = f"{strongest:.6g} {unit}, where it is strongest"
     else:
         unit = "arcsec" if orientation(samples, row).unit == "arcsec" else "pixels"
         digits, middle = 1, "the centre"

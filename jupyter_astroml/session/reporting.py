@@ -133,14 +133,16 @@ def _page(run: Run, path: Path, *, objects: int, truth: np.ndarray | None, title
     from jupyter_astroml.plots.report import report as write
 
     found = run.predictions()
-    chosen = least_sure(found, n=objects)
+    entry = catalogue.find(run.job.model)
+    # The page draws images and light curves; of a run over spectra it has the answers alone.
+    drawn = entry.card.kind != "spectra"
+    chosen = least_sure(found, n=objects) if drawn else []
     shown: Any = fetch(run, ids=chosen) if chosen else None
     # Blocks may pad light curves differently: each object is explained on its own.
     maps = [
         explain(shown[i], model=run.job.model, digest=run.job.digest, samples=16)
         for i in range(0 if shown is None else len(shown))
     ]
-    entry = catalogue.find(run.job.model)
     return write(
         path,
         predictions=found,

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from jupyter_astroml import session
+from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.explain.methods import METHODS, quick
 from jupyter_astroml.widgets.inspector import Inspector, inspector
 
@@ -30,10 +31,15 @@ def inspect(run: Any, *, bokehjs: str = "auto") -> Inspector:
     RunError
         If there is no such run.
     DataError
-        If nothing was predicted yet.
+        If nothing was predicted yet, or the run is over spectra.
     """
     made = session.open_run(run) if isinstance(run, str | Path) else run
     kind = session.model(made.job.model).card.kind
+    if kind == "spectra":
+        raise DataError(
+            "Runs over spectra cannot be inspected yet",
+            remedy="look at run.predictions(), and aml.show(aml.fetch(run, ids=[…]))",
+        )
 
     def explained(sample: Any, target: str | float, method: str, progress: Any) -> Any:
         # Explanations of light curves are cut to a window: what is quick depends on that.

@@ -1,6 +1,7 @@
 """A model of spectra from one end to the other: registered, checked, run, explained, in a shell."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -142,6 +143,20 @@ def test_a_module_of_ones_own_measures_a_real_star(sky_data, mine, tmp_path):
     wrong = spectra(payne.wavelength, stored_flux := real.values * 3e-14, 3e-16, flux_unit="Jy")
     assert stored_flux.shape == real.values.shape
     assert "not over its continuum" in aml.check(wrong, model="thermometer")["fit"][0]
+
+
+def test_answers_about_spectra_are_told_in_words_and_on_a_page(mine, tmp_path):
+    aml.register(Thermometer(2242), CARD)
+    wave = np.arange(15850.0, 16450.0, 0.1)
+    given = spectra(wave, 1 + 0.01 * np.random.default_rng(0).normal(size=(2, len(wave))))
+    run = aml.predict(
+        given, model="thermometer", engine="here", run=tmp_path / "run", progress=False
+    )
+    (words,) = aml.describe(aml.explain(run, ids=["0"], method="gradient"))
+    assert re.search(r"within \d+\.\d Angstrom of 1\d{4}(\.\d)? Angstrom, where it is", words)
+    assert "2 objects" in aml.report(run, tmp_path / "page.html").read_text()
+    with pytest.raises(DataError, match="cannot be inspected yet"):
+        aml.inspect(run)
 
 
 def sdss(path, slope):

@@ -26,11 +26,13 @@ def test_python_of_a_page_runs_from_top_to_bottom(path, demo_archive, tmp_path, 
         exec(compile(text, str(path), "exec"), space)
 
 
-def test_the_card_of_the_guide_is_valid():
+def test_the_cards_of_the_guide_are_valid():
     from jupyter_astroml.models.cards import Card
 
-    (text,) = blocks(ROOT / "docs" / "models.md", "yaml")
-    assert Card.model_validate(yaml.safe_load(text)).id == "my_galaxies"
+    whole, spectra = map(yaml.safe_load, blocks(ROOT / "docs" / "models.md", "yaml"))
+    assert Card.model_validate(whole).id == "my_galaxies"
+    # The second one tells only what is different for spectra.
+    assert Card.model_validate(whole | spectra).input.shape == (2242,)
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda p: str(p.relative_to(ROOT)))

@@ -1,4 +1,4 @@
-"""Write simulated lenses as a folder in the layout of the graded candidates of Space Warps."""
+"""Simulated lenses: a folder of candidates as of Space Warps, and a lens without its arcs."""
 
 import csv
 import io
@@ -7,6 +7,9 @@ import zipfile
 import numpy as np
 from PIL import Image
 
+from jupyter_astroml.zoo.lens_finder import scenes
+from jupyter_astroml.zoo.lens_finder import simulate as simulation
+from jupyter_astroml.zoo.lens_finder.picture import drawn
 from jupyter_astroml.zoo.lens_finder.simulate import simulate
 
 
@@ -28,3 +31,18 @@ def write_candidates(folder, *, n, seed, apart_deg=0.1):
             Image.fromarray(np.ascontiguousarray(levels)).save(stream, format="PNG")
             archive.writestr(f"{i}.png", stream.getvalue())
     return cutouts.values, grades
+
+
+def lens_with_and_without_arcs(seed):
+    """Return two pictures of one field, alike but for the arcs, and where these are."""
+    rng = np.random.default_rng(seed)
+    while True:
+        found = scenes.scene("lens", rng=rng)
+        light, arcs = (simulation.blurred(part, seeing=0.65) for part in (found.light, found.arcs))
+        if found.theta_e > 1.3 and simulation.visible(arcs, light, noise=simulation.NOISE) > 60:
+            break
+    pictures = [
+        drawn(simulation.noisy(part, noise=simulation.NOISE, rng=np.random.default_rng(seed)))
+        for part in (light + arcs, light)
+    ]
+    return pictures[0], pictures[1], arcs[2] > 3 * simulation.NOISE[2]

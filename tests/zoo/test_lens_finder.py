@@ -1,17 +1,14 @@
 """Lenses: what is drawn and read, what is measured, and what the trained model answers."""
 
-import copy
 import json
 import zipfile
 
 import numpy as np
 import pytest
-import torch
-from lens_folder import write_candidates
+from lens_folder import lens_with_and_without_arcs, write_candidates
 
 import jupyter_astroml as aml
 from jupyter_astroml.core.errors import DataError
-from jupyter_astroml.explain import attribute
 from jupyter_astroml.models import picture as sdss
 from jupyter_astroml.models.loading import load
 from jupyter_astroml.zoo import scores
@@ -25,21 +22,6 @@ from jupyter_astroml.zoo.lens_finder.picture import compressed, drawn
 from jupyter_astroml.zoo.lens_finder.simulate import simulate
 
 LENS, OTHER = real.CLASSES.index("lens"), real.CLASSES.index("other")
-
-
-def lens_with_and_without_arcs(seed):
-    """Return two pictures of one field, alike but for the arcs, and where these are."""
-    rng = np.random.default_rng(seed)
-    while True:
-        found = scenes.scene("lens", rng=rng)
-        light, arcs = (simulation.blurred(part, seeing=0.65) for part in (found.light, found.arcs))
-        if found.theta_e > 1.3 and simulation.visible(arcs, light, noise=simulation.NOISE) > 60:
-            break
-    pictures = [
-        drawn(simulation.noisy(part, noise=simulation.NOISE, rng=np.random.default_rng(seed)))
-        for part in (light + arcs, light)
-    ]
-    return pictures[0], pictures[1], arcs[2] > 3 * simulation.NOISE[2]
 
 
 # Pictures
@@ -212,35 +194,12 @@ def test_simulated_lenses_are_told_from_others():
     assert scores.auc(lens, np.stack([1 - p, p], axis=1)) > 0.85
 
 
-def test_arcs_make_the_lens_and_the_map_says_so():
+def test_arcs_make_the_lens():
     fields_ = [lens_with_and_without_arcs(seed) for seed in range(6)]
-    with_arcs, without, places = (np.stack(part) for part in zip(*fields_, strict=True))
+    with_arcs, without, _ = (np.stack(part) for part in zip(*fields_, strict=True))
     model = load("lens_finder")
     change = model.logits(with_arcs) - model.logits(without)
     assert ((change[..., LENS] - change[..., OTHER]).mean(axis=0) > 0).all()
-
-    def on_arcs(module):
-        maps = attribute(
-            module, with_arcs, targets=LENS, method="smoothgrad", signed=False, samples=8
-        ).sum(axis=1)
-        inside = np.hypot(*(np.indices((128, 128)) - 63.5)) < 40
-        return np.mean(
-            [m[at].mean() / m[inside & ~at].mean() for m, at in zip(maps, places, strict=True)]
-        )
-
-    learned = on_arcs(model.module)
-    # A loaded model is kept for everyone: only a copy may be spoilt.
-    shuffled = copy.deepcopy(model.module)
-    random = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for weight in shuffled.parameters():
-            weight.copy_(
-                weight.flatten()[torch.randperm(weight.numel(), generator=random)].reshape(
-                    weight.shape
-                )
-            )
-    assert learned > 1.5
-    assert learned > 1.2 * on_arcs(shuffled)
 
 
 def test_a_folder_of_the_same_layout_is_evaluated(tmp_path):

@@ -149,17 +149,31 @@ def sheet(
     if not shown:
         raise DataError("There is no picture to show")
     lines = max(len(each) for each in words)
-    wide = max(picture.width for picture in shown) + 2 * _EDGE
+    font = ImageFont.load_default(11)
+    longest = max(font.getlength(line) for each in words for line in each)
+    wide = max(*(picture.width for picture in shown), int(longest)) + 2 * _EDGE
     high = side + _LINE * lines + 3 * _EDGE
     rows = -(-len(shown) // columns)
     page = Image.new("RGB", (min(columns, len(shown)) * wide, rows * high), "white")
-    pen, font = ImageDraw.Draw(page), ImageFont.load_default(11)
+    pen = ImageDraw.Draw(page)
     for i, (picture, each) in enumerate(zip(shown, words, strict=False)):
         x, y = (i % columns) * wide + _EDGE, (i // columns) * high + _EDGE
         page.paste(picture, (x, y))
         for k, line in enumerate(each):
             pen.text((x, y + side + 2 + k * _LINE), line, fill="black", font=font)
-    path.write_bytes(_small(page))
+    path.write_bytes(small(page))
+
+
+def words_of(found: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """Return the lines under the rows of `jupyter_astroml.zoo.folds.worst`."""
+    return [
+        [
+            w["id"],
+            f"{w['label']}, called {w['answer']}".replace("_", "-"),
+            f"p({w['label']}) = {w['p_label']:.4f}".replace("_", "-"),
+        ]
+        for w in found
+    ]
 
 
 def _scaled(picture: np.ndarray, *, side: int) -> Any:
@@ -172,8 +186,14 @@ def _scaled(picture: np.ndarray, *, side: int) -> Any:
     return drawn.resize((round(side * drawn.width / drawn.height), side), Image.Resampling.NEAREST)
 
 
-def _small(page: Any) -> bytes:
-    """Return a JPEG of the best quality that is small enough, or of the least."""
+def small(page: Any) -> bytes:
+    """Return a JPEG of at most `MOST_BYTES`, of the best quality; else of the least one.
+
+    Parameters
+    ----------
+    page : PIL.Image.Image
+        Without transparency.
+    """
     for quality in (90, 80, 70, 60, 50):
         stream = io.BytesIO()
         page.save(stream, format="JPEG", quality=quality, optimize=True)

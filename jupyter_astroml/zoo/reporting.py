@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.cards import Facts, read_card
+from jupyter_astroml.zoo import drawing
 
 BEGIN = "<!-- measured: written by train.py from facts.json -->"
 END = "<!-- end of the measured part -->"
@@ -99,13 +102,67 @@ def hardware(training: Mapping[str, Any]) -> str:
     )
 
 
-def worst_cases(found: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Write the table of the worst answers, of `jupyter_astroml.zoo.folds.worst`."""
+def figure(found: Mapping[str, Any]) -> list[str]:
+    """Show the figure of an evaluation, where it has curves; see `drawing.judged`."""
+    if not found.get("curves"):
+        return []
+    second = "how many of one kind are found for how many of the other that come along"
+    if "confusion" in found["curves"]:
+        second = "labels (rows) and answers (columns)"
+    return [
+        f"![Left: how often answers of a probability are right. Right: {second}.]"
+        f"({drawing.JUDGED})",
+        "",
+    ]
+
+
+def worst_cases(found: Sequence[Mapping[str, Any]], *, credit: str = "") -> list[str]:
+    """Write the table of the worst answers, of `jupyter_astroml.zoo.folds.worst`.
+
+    Parameters
+    ----------
+    found : sequence of mapping
+        The objects.
+    credit : str
+        Whose pictures the sheet of them shows; empty where there is no sheet.
+    """
+    shown = ["", f"![Pictures of them, in this order]({drawing.WORST})", "", credit]
     return [
         "The worst answers: what the networks held for least likely of what the labels say.",
         "",
         "| object | label | answer | probability of the label |",
         "|---|---|---|---|",
         *(f"| `{w['id']}` | {w['label']} | {w['answer']} | {w['p_label']:.4f} |" for w in found),
+        *(shown if credit else []),
         "",
     ]
+
+
+def command(
+    package: str,
+    write: Callable[[Path, Path | None], None],
+    judge: Callable[[Path, Path], None],
+    arguments: list[str] | None,
+) -> int:
+    """Write a report again from the command line.
+
+    Parameters
+    ----------
+    package : str
+        Of the model.
+    write : callable
+        Gets the folder of the model and the labelled data, or None.
+    judge : callable
+        Gets both and writes into the facts what evaluation finds now.
+    arguments : list of str or None
+        Of the command.
+    """
+    parser = argparse.ArgumentParser(prog=f"python -m {package}.report")
+    parser.add_argument("--data", type=Path, help="labelled data: judge again, and show the worst")
+    parser.add_argument("--out", type=Path, help="folder of the model, by default the bundled one")
+    given = parser.parse_args(arguments)
+    out = given.out or Path(str(import_module(package).__file__)).parent
+    if given.data:
+        judge(out, given.data)
+    write(out, given.data)
+    return 0

@@ -301,6 +301,21 @@ def judged(
     write_facts(out, card.facts.model_copy(update={"evaluation": found, "training": about}))
 
 
+def judged_again(
+    out: Path,
+    folder: Path,
+    *,
+    evaluate: Callable[..., Evaluation],
+    worst: Callable[[Path, Model], list[dict[str, Any]]],
+) -> None:
+    """Score a trained model once more, with the seed of the first time; see `judged`."""
+    from jupyter_astroml.models.loading import from_folder
+
+    model = from_folder(out)
+    seed = model.card.facts.evaluation.get("seed", 0) if model.card.facts else 0
+    judged(out, model.module, folder, evaluate=evaluate, worst=worst, seed=seed)
+
+
 def machine(threads: int) -> dict[str, Any]:
     """Return what a training ran on: threads, processor, cores, versions of torch and Python."""
     import torch

@@ -51,6 +51,29 @@ def moved(
     return functional.grid_sample(pictures, grid, align_corners=False)
 
 
+def turned_by(pictures: Tensor, *, degrees: float) -> Tensor:
+    """Turn all pictures by one angle; what comes in from outside is like the border.
+
+    Parameters
+    ----------
+    pictures : Tensor, shape (n, plane, y, x)
+        Square.
+    degrees : float
+        From the first axis of the plane (y) towards the second (x).
+
+    Returns
+    -------
+    Tensor, shape (n, plane, y, x)
+    """
+    angle = torch.deg2rad(torch.tensor(degrees))
+    cos, sin, zero = torch.cos(angle), torch.sin(angle), torch.zeros(())
+    matrix = torch.stack([torch.stack([cos, -sin, zero]), torch.stack([sin, cos, zero])])
+    grid = functional.affine_grid(
+        matrix.to(pictures).expand(len(pictures), 2, 3), list(pictures.shape), align_corners=False
+    )
+    return functional.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
+
+
 def normal(*shape: int, random: torch.Generator) -> Tensor:
     """Normal deviates, cut at two standard deviations."""
     return torch.randn(shape, generator=random).clamp(-2.0, 2.0)

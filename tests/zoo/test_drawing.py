@@ -85,6 +85,17 @@ def test_a_sheet_shows_each_object_and_its_words(tmp_path):
     assert page[high:, 2 * 136 :].min() > 240
 
 
+def test_long_words_make_room_for_themselves(tmp_path):
+    white = [np.full((32, 32), 255, dtype=np.uint8)] * 2
+    drawing.sheet(tmp_path / "sheet.jpg", white, [["a name that is wider than the picture"]] * 2)
+    page = read(tmp_path / "sheet.jpg")[..., 1]
+    half = page.shape[1] // 2
+    assert half > 180
+    # The first name ends before the second begins.
+    assert page[:, half - 4 : half + 3].min() > 200
+    assert page[:, : half - 4].min() < 90 > page[:, half + 3 :].min()
+
+
 def test_a_sheet_stays_small_and_is_never_empty(tmp_path):
     rng = np.random.default_rng(2)
     noisy = [rng.integers(256, size=(128, 128, 3), dtype=np.uint8) for _ in range(20)]

@@ -2,10 +2,71 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from jupyter_astroml.models.cards import Facts
-from jupyter_astroml.zoo.reporting import sentences, span
+import numpy as np
+
+from jupyter_astroml.models.cards import Facts, read_card
+from jupyter_astroml.zoo import drawing
+from jupyter_astroml.zoo.flares import worst
+from jupyter_astroml.zoo.reporting import plain, sentences, span, write_measured
+
+
+def write_report(out: Path, data: Path | None = None) -> None:
+    """Draw the figures, and replace the measured part of ``README.md``.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the model.
+    data : Path, optional
+        Real stars; without them their light curves are not drawn again.
+    """
+    facts = read_card(out).facts
+    if facts is not None and facts.evaluation:
+        sure = facts.training["unseen_simulation"]["reliability"]["bins"]
+        draw(out / drawing.JUDGED, facts.evaluation["curves"], sure)
+        if data is not None:
+            worst.draw(out / worst.FILE, data, facts.training["worst"])
+    write_measured(out, measured)
+
+
+def draw(path: Path, found: Mapping[str, Any], sure: Sequence[Mapping[str, float]]) -> None:
+    """Draw recall and precision of all settings, and how often a probability comes true.
+
+    Parameters
+    ----------
+    path : Path
+        Of the PNG.
+    found : mapping
+        Curves of the evaluation.
+    sure : sequence of mapping
+        Bins of the probability of simulated cadences.
+    """
+    page = drawing.figure(7.0, 3.3)
+    left, right = page.subplots(1, 2)
+    for who, (colour, mark) in {
+        "baseline": (drawing.BASELINE, "s"),
+        "network": (drawing.NETWORK, "o"),
+    }.items():
+        recall, precision = np.array(found["choices"][who]).T
+        left.plot(recall, precision, mark, color=colour, markersize=4, alpha=0.6, label=who)
+    for point in found["default"]:
+        left.plot(*point, "o", color="black", mfc="none", markersize=10, label="default")
+    left.axvline(found["least"], color="0.6", linewidth=1)
+    left.set(xlim=(0.4, 1.02), ylim=(0, 1.03), xlabel="recall, real stars")
+    left.set_ylabel("precision (lower bound)")
+    left.legend(loc="lower left", fontsize=8)
+    right.plot([0, 1], [0, 1], color="0.6", linewidth=1)
+    points = [[b["probability"], b["frequency"]] for b in sure]
+    right.plot(*np.array(points).T, "o-", color=drawing.NETWORK, markersize=4, linewidth=1)
+    right.set(xlim=(0, 1), ylim=(0, 1.03), xlabel="probability of a cadence, simulated stars")
+    right.set_ylabel("share that is flaring")
+    for panel in (left, right):
+        panel.grid(alpha=0.3)
+    page.savefig(path, metadata={"Software": None})
 
 
 def measured(facts: Facts) -> str:
@@ -20,7 +81,7 @@ def measured(facts: Facts) -> str:
     -------
     str
     """
-    parts = [_real(facts.evaluation)] if facts.evaluation else []
+    parts = [_real(facts.evaluation), _worst(facts.training["worst"])] if facts.evaluation else []
     return "\n".join([*parts, _simulated(facts)])
 
 
@@ -45,6 +106,7 @@ def _real(found: dict[str, Any]) -> str:
         "",
         f"{found['metric'].capitalize()}: {span(found)}; {found['baseline_value']:.3f} for the "
         f"{found['baseline']}.",
+        f"Network minus baseline on the same days: {span(m['gain'])}; {_clear(m['gain'])}.",
         f"Best F1: {span(m['best_f1'])}; {m['best_f1']['baseline']:.3f} for a classical search.",
         *sentences(found["summary"]),
         "",
@@ -57,6 +119,38 @@ def _real(found: dict[str, Any]) -> str:
         ),
         "",
         *sentences(found["notes"]),
+        "",
+        "![Left: recall and precision of every setting on real stars. Right: how often cadences of "
+        f"a probability are flaring, simulated]({drawing.JUDGED})",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _clear(gain: Mapping[str, float]) -> str:
+    """Say whether an interval is clear of 0."""
+    if gain["low"] > 0:
+        return "the network is better"
+    return "the interval holds 0, so these stars are too few to say which is better"
+
+
+def _worst(found: Sequence[Mapping[str, Any]]) -> str:
+    lines = [
+        "What the default answer and the catalogue differ about most:",
+        "",
+        "| star (TIC) | what | from (BTJD) | to | height | largest p |",
+        "|---|---|---|---|---|---|",
+        *(
+            f"| {w['id'].lstrip('0')} | {w['kind']} | {w['start']:.4f} | {w['stop']:.4f} "
+            f"| {plain(w['height'])} | {w['p']:.4f} |"
+            for w in found
+        ),
+        "",
+        f"![Light curves of the rows above, in their order]({worst.FILE})",
+        "",
+        "Shaded: orange where a catalogued flare was missed, blue an event that the catalogue does "
+        "not list; dotted: catalogued peaks.",
+        "Light curves of TESS: NASA/MAST.",
         "",
     ]
     return "\n".join(lines)

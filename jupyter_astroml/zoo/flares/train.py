@@ -28,14 +28,13 @@ from jupyter_astroml.models.cards import (
 )
 from jupyter_astroml.models.events import Rule, detrended, events, longest_run, scatter
 from jupyter_astroml.zoo.flares import baseline, matching, rules
-from jupyter_astroml.zoo.flares.report import measured
+from jupyter_astroml.zoo.flares.report import write_report
 from jupyter_astroml.zoo.flares.simulate import (
     CADENCE_DAYS,
     SECTOR_START,
     Simulation,
     simulate_parts,
 )
-from jupyter_astroml.zoo.reporting import write_measured
 
 if TYPE_CHECKING:
     import torch
@@ -643,13 +642,17 @@ def write(
 
 def judge(folder: Path, data: Path, *, seed: int = 0) -> None:
     """Evaluate on a folder of real stars, and write the result into the facts and the README."""
+    from jupyter_astroml.models.loading import from_folder
     from jupyter_astroml.zoo.flares.evaluate import evaluate
+    from jupyter_astroml.zoo.flares.worst import worst
 
     facts = read_card(folder).facts
     if facts is None:
         raise ModelError("The model has no facts yet", remedy="train it first")
-    result = evaluate(data, seed=seed).to_json()
-    write_facts(folder, facts.model_copy(update={"evaluation": result}))
+    model = from_folder(folder)
+    found = evaluate(data, model=model, seed=seed).to_json()
+    about = {**facts.training, "worst": worst(data, model)}
+    write_facts(folder, facts.model_copy(update={"evaluation": found, "training": about}))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -670,7 +673,7 @@ def main(arguments: list[str] | None = None) -> None:
         train(folder, plan=Plan(seed=given.seed), say=_say)
     if given.data:
         judge(folder, given.data)
-    write_measured(folder, measured)
+    write_report(folder, given.data)
 
 
 def _say(line: str) -> None:

@@ -23,6 +23,8 @@ TAUGHT = "taught.csv"
 HERE = Path(__file__).parent
 # Images of sources that are closer than this overlap.
 NEAR_ARCSEC = 300.0
+# What `fr_scores` tells apart.
+FR = ("FR I", "FR II")
 
 
 def evaluate(
@@ -114,6 +116,7 @@ def evaluate(
         excluded=excluded,
         excluded_why="hybrids, and sources close to training sources of several folds",
         notes=_NOTES,
+        curves=scores.curves(truth, fr, usual_fr, names=FR),
     )
 
 
@@ -124,7 +127,7 @@ def worst(folder: Path | str, model: Model) -> list[dict[str, Any]]:
     sure = np.asarray(table["confident"] & (table["fr"] != "") & (fold != folds.ALL_KNOW))
     p = folds.answers(model, model.prepare(cutouts[sure]).samples.values, fold[sure])
     fr, truth = fr_scores(p, table["fr"][sure])
-    return folds.worst(np.asarray(table["id"][sure]), truth, fr, names=("FR I", "FR II"))
+    return folds.worst(np.asarray(table["id"][sure]), truth, fr, names=FR)
 
 
 _NOTES = (

@@ -1,13 +1,28 @@
-"""Write the measured part of the model's README from its facts, so that no figure is typed."""
+"""Write the measured part of the model's README and its figures, so that nothing is typed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from jupyter_astroml.models.cards import Facts
+from jupyter_astroml.models.cards import Facts, read_card
+from jupyter_astroml.zoo import drawing, training
+from jupyter_astroml.zoo.radio_galaxies import real
+from jupyter_astroml.zoo.radio_galaxies.evaluate import evaluate, worst
 from jupyter_astroml.zoo.radio_galaxies.real import CLASSES
-from jupyter_astroml.zoo.reporting import beside_baseline, hardware, plain, span, worst_cases
+from jupyter_astroml.zoo.reporting import (
+    beside_baseline,
+    command,
+    figure,
+    hardware,
+    plain,
+    span,
+    worst_cases,
+    write_measured,
+)
 
 _ROWS = {
     "gain": "accuracy, network minus baseline",
@@ -22,6 +37,59 @@ _ROWS = {
     "expected_calibration_error": "four classes, expected calibration error",
     "conformal_coverage": "four classes, coverage of the prediction sets",
 }
+
+
+_CREDIT = (
+    "Images: FIRST survey, National Radio Astronomy Observatory, shown for scholarly and "
+    "educational use; the middle 180 arcsec, north up."
+)
+# Pixels in the middle of an image that are shown.
+_SHOWN = 100
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge the model again and write its report, from the command line."""
+    judge = partial(training.judged_again, evaluate=evaluate, worst=worst)
+    return command("jupyter_astroml.zoo.radio_galaxies", write_report, judge, arguments)
+
+
+def write_report(out: Path, data: Path | None = None) -> None:
+    """Draw the figures, and replace the measured part of ``README.md``.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the model.
+    data : Path, optional
+        Labelled images; without them the worst are not drawn again.
+    """
+    facts = read_card(out).facts
+    if facts is not None and facts.evaluation.get("curves"):
+        drawing.judged(out / drawing.JUDGED, facts.evaluation["curves"])
+        if data is not None:
+            draw_worst(out / drawing.WORST, data, facts.training["worst"])
+    write_measured(out, measured)
+
+
+def draw_worst(path: Path, data: Path, found: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the sources that were judged worst.
+
+    Parameters
+    ----------
+    path : Path
+        Of the JPEG.
+    data : Path
+        Labelled images.
+    found : sequence of mapping
+        From `jupyter_astroml.zoo.radio_galaxies.evaluate.worst`.
+    """
+    cutouts, _ = real.read(data)
+    row_of = {name: i for i, name in enumerate(cutouts.ids)}
+    edge = (real.SIZE - _SHOWN) // 2
+    middle = slice(edge, edge + _SHOWN)
+    # The first row of an image is the south.
+    shown = [cutouts.values[row_of[w["id"]], 0, middle, middle][::-1] for w in found]
+    drawing.sheet(path, [drawing.levels(image) for image in shown], drawing.words_of(found))
 
 
 def measured(facts: Facts) -> str:
@@ -45,7 +113,8 @@ def measured(facts: Facts) -> str:
         f"Baseline: {found['baseline']}.",
         "",
         *_compared(training),
-        *worst_cases(training["worst"]),
+        *figure(found),
+        *worst_cases(training["worst"], credit=_CREDIT if found.get("curves") else ""),
         f"Trained on {training['objects']} sources in {hardware(training)}.",
         "",
     ]
@@ -88,3 +157,7 @@ def _class_row(name: str, metrics: dict[str, dict[str, float | None]]) -> str:
         plain(metrics[f"recall_{name}"].get("baseline")),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -27,9 +27,8 @@ from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read
 from jupyter_astroml.zoo import folds, forest, scores, training
 from jupyter_astroml.zoo.radio_galaxies import baseline, real
 from jupyter_astroml.zoo.radio_galaxies.evaluate import TAUGHT, evaluate, fr_scores, light_of, worst
-from jupyter_astroml.zoo.radio_galaxies.report import measured
+from jupyter_astroml.zoo.radio_galaxies.report import write_report
 from jupyter_astroml.zoo.radio_galaxies.simulate import simulate
-from jupyter_astroml.zoo.reporting import write_measured
 from jupyter_astroml.zoo.training import Cycle, Say
 
 if TYPE_CHECKING:
@@ -125,7 +124,7 @@ def train(
     about["plain"] = _trained(options, sources, cycle=cycle, say=say)[1]
     write(out, module, sources, calibration=calibration, about=about)
     training.judged(out, module, folder, evaluate=evaluate, worst=worst, seed=cycle.seed)
-    write_measured(out, measured)
+    write_report(out, folder)
     say(read_card(out).key_metric)
 
 

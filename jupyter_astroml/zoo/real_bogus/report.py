@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jupyter_astroml.models.cards import Facts
+from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.models.cards import Facts, read_card, write_facts
+from jupyter_astroml.zoo import drawing, training
+from jupyter_astroml.zoo.real_bogus import real
+from jupyter_astroml.zoo.real_bogus.evaluate import evaluate, worst
 from jupyter_astroml.zoo.real_bogus.simulate import BOGUS, REAL, simulate
-from jupyter_astroml.zoo.reporting import beside_baseline, hardware, plain, write_measured
+from jupyter_astroml.zoo.real_bogus.trial import on_simulation
+from jupyter_astroml.zoo.reporting import (
+    beside_baseline,
+    command,
+    figure,
+    hardware,
+    plain,
+    write_measured,
+)
 
 PICTURE = "kinds.png"
 _SIMULATED = {
@@ -32,10 +45,83 @@ _AGREEMENT = {
 }
 
 
-def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md`` in the folder of the model, and its picture."""
-    write_measured(folder, measured)
-    draw(folder / PICTURE)
+_CREDIT = (
+    "Stamps: Zwicky Transient Facility, public alerts; science, template and difference, north up."
+)
+
+
+_SHEET = [f"![Stamps of these alerts, in this order]({drawing.WORST})", "", _CREDIT, ""]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Judge the model again and write its report, from the command line."""
+    return command("jupyter_astroml.zoo.real_bogus", write_report, judge, arguments)
+
+
+def judge(out: Path, data: Path) -> None:
+    """Try the model on simulation again, and compare it with real alerts again.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the model.
+    data : Path
+        Real alerts.
+    """
+    from jupyter_astroml.models.loading import from_folder
+
+    model = from_folder(out)
+    facts = model.card.facts
+    if facts is None or "simulated" not in facts.training:
+        raise ModelError("The model was not tried on simulation", remedy="train it")
+    before = facts.training["simulated"]
+    again = on_simulation(model, out, n=before["n"], seed=before["seed"]).to_json()
+    about = {**facts.training, "simulated": again}
+    write_facts(out, facts.model_copy(update={"training": about}))
+    training.judged_again(out, data, evaluate=evaluate, worst=worst)
+
+
+def write_report(out: Path, data: Path | None = None) -> None:
+    """Draw the figures, and replace the measured part of ``README.md``.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the model.
+    data : Path, optional
+        Real alerts; without them the worst are not drawn again.
+    """
+    draw(out / PICTURE)
+    facts = read_card(out).facts
+    trial = facts.training.get("simulated", {}) if facts else {}
+    if facts and trial.get("curves"):
+        drawing.judged(out / drawing.JUDGED, trial["curves"])
+        if data is not None:
+            draw_worst(out / drawing.WORST, data, facts.training["worst"])
+    write_measured(out, measured)
+
+
+def draw_worst(path: Path, data: Path, found: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the alerts on which network and braai differ most.
+
+    Parameters
+    ----------
+    path : Path
+        Of the JPEG.
+    data : Path
+        Real alerts.
+    found : sequence of mapping
+        From `jupyter_astroml.zoo.real_bogus.evaluate.worst`.
+    """
+    cutouts, _ = real.read(data)
+    row_of = {name: i for i, name in enumerate(cutouts.ids)}
+    # The first row of a stamp is the south.
+    shown = [
+        np.concatenate([levels(plane)[::-1] for plane in cutouts.values[row_of[w["id"]]]], axis=1)
+        for w in found
+    ]
+    words = [[w["id"], f"p(real) {w['p_real']:.3f}, braai {w['braai']:.3f}"] for w in found]
+    drawing.sheet(path, shown, words, columns=2, side=cutouts.values.shape[-1])
 
 
 def measured(facts: Facts) -> str:
@@ -55,6 +141,7 @@ def measured(facts: Facts) -> str:
         *beside_baseline(trial, "share of the real alerts that is missed", _SIMULATED),
         f"Baseline: {trial['baseline']}.",
         "",
+        *figure(trial),
         *_shares("Real alerts that are missed", "missed", metrics),
         *_shares("Bogus alerts that pass", "passed", metrics),
         *(_agreement(found, training) if found else ["Not compared with real alerts yet.", ""]),
@@ -118,6 +205,7 @@ def _agreement(found: Mapping[str, Any], training: Mapping[str, Any]) -> list[st
         "|---|---|---|",
         *(f"| {w['id']} | {w['p_real']:.4f} | {w['braai']:.4f} |" for w in training["worst"]),
         "",
+        *(_SHEET if training["simulated"].get("curves") else []),
     ]
 
 
@@ -148,3 +236,7 @@ def levels(plane: np.ndarray) -> np.ndarray:
     noise = max(1.4826 * float(np.median(np.abs(known - middle))), 1e-6)
     shown = np.clip((np.arcsinh((plane - middle) / noise / 3) + 1.0) / 4.5, 0.0, 1.0)
     return np.rint(255 * np.nan_to_num(shown)).astype(np.uint8)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

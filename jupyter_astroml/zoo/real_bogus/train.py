@@ -162,7 +162,7 @@ def train(
     if data is not None:
         training.judged(out, module, data, evaluate=evaluate, worst=worst, seed=cycle.seed)
         say(read_card(out).key_metric)
-    write_report(out)
+    write_report(out, data)
 
 
 def simulated(card: Card, n: int, *, seed: int, cache: Path | None, say: Say) -> Alerts:

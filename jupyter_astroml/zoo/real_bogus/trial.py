@@ -90,6 +90,7 @@ def on_simulation(
         metrics=metrics | _in_parts(truth, classes, lost),
         split="alerts of a seed that no training used",
         sample=f"{n} simulated alerts",
+        curves=scores.curves(classes, p, usual, names=CLASSES),
         notes="'missed' are real alerts below the threshold, 'passed' bogus ones above it.",
     )
 

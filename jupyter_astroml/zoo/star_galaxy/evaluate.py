@@ -109,6 +109,7 @@ def evaluate(
         "each by the member that saw nothing of its field",
         sample=f"{len(classes)} cutouts of {len(set(fields.tolist()))} fields",
         notes=_NOTES,
+        curves=scores.curves(classes, p, usual, names=real.CLASSES),
     )
 
 

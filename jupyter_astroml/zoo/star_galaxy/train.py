@@ -23,10 +23,9 @@ import numpy as np
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read_card, write_facts
 from jupyter_astroml.zoo import forest, scores, training
-from jupyter_astroml.zoo.reporting import write_measured
 from jupyter_astroml.zoo.star_galaxy import baseline, real
 from jupyter_astroml.zoo.star_galaxy.evaluate import TAUGHT, evaluate, light_of, worst
-from jupyter_astroml.zoo.star_galaxy.report import measured
+from jupyter_astroml.zoo.star_galaxy.report import write_report
 from jupyter_astroml.zoo.star_galaxy.simulate import simulate
 from jupyter_astroml.zoo.training import Cycle, Say
 
@@ -139,7 +138,7 @@ def train(
         fold=fold,
     )
     training.judged(out, module, folder, evaluate=evaluate, worst=worst, seed=cycle.seed)
-    write_measured(out, measured)
+    write_report(out, folder)
     say(read_card(out).key_metric)
 
 

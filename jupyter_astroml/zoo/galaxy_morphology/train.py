@@ -30,13 +30,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from jupyter_astroml.core.errors import DataError, ModelError
+from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read_card, write_facts
 from jupyter_astroml.models.picture import lupton
 from jupyter_astroml.zoo import forest, scores, training
 from jupyter_astroml.zoo.galaxy_morphology import baseline, real
-from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, evaluate
-from jupyter_astroml.zoo.galaxy_morphology.report import measured
+from jupyter_astroml.zoo.galaxy_morphology.evaluate import TRAINING_IDS, evaluate, worst
+from jupyter_astroml.zoo.galaxy_morphology.report import write_report
 from jupyter_astroml.zoo.galaxy_morphology.simulate import (
     CLASSES,
     PIXEL_SCALE,
@@ -45,7 +45,6 @@ from jupyter_astroml.zoo.galaxy_morphology.simulate import (
     parameters,
     simulate,
 )
-from jupyter_astroml.zoo.reporting import write_measured
 from jupyter_astroml.zoo.training import Say
 
 if TYPE_CHECKING:
@@ -211,8 +210,8 @@ def train(folder: Path, out: Path, *, recipe: Recipe, threads: int, say: Say) ->
     }
     write(out, module, known, calibration=calibration, training=about)
     say(f"trained in {minutes} minutes; scoring the objects put aside")
-    complete(out, module, folder, seed=recipe.seed)
-    write_measured(out, measured)
+    training.judged(out, module, folder, evaluate=evaluate, worst=worst, seed=recipe.seed)
+    write_report(out, folder)
     say(read_card(out).key_metric)
 
 
@@ -266,18 +265,6 @@ def learned(
         say(f"member {k}: {_line(logits.numpy()[outside], classes[outside])}")
     say(f"all members, each on objects that it did not see: {_line(logits.numpy(), classes)}")
     return logits.numpy().astype(np.float64)
-
-
-def complete(out: Path, module: Galaxies, folder: Path, *, seed: int) -> None:
-    """Score the model that was just written on the objects put aside, and note the result."""
-    from jupyter_astroml.models.loading import Model
-
-    card = read_card(out)
-    if card.facts is None:
-        raise ModelError(f"{out} has no facts", remedy="train the model first")
-    model = Model(card, card.facts.digest, module.eval(), folder=out)
-    found = evaluate(folder, model=model, seed=seed)
-    write_facts(out, card.facts.model_copy(update={"evaluation": found.to_json()}))
 
 
 def part(name: str) -> int:

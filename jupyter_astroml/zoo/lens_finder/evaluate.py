@@ -99,6 +99,7 @@ def evaluate(
         split="candidates that no training saw: network and baseline know simulation alone",
         sample=f"{len(classes)} candidates of Space Warps in CFHTLS",
         notes=_NOTES,
+        curves=scores.curves(classes, p, usual, names=real.CLASSES),
     )
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from jupyter_astroml.models.cards import Facts, read_card
+from jupyter_astroml.zoo import drawing, folds, scores, training
+from jupyter_astroml.zoo.lens_finder import real
+from jupyter_astroml.zoo.lens_finder.evaluate import evaluate, worst
+from jupyter_astroml.zoo.lens_finder.fields import Wanted, made
 from jupyter_astroml.zoo.reporting import (
     beside_baseline,
+    command,
+    figure,
     hardware,
     plain,
     sentences,
@@ -18,6 +26,9 @@ from jupyter_astroml.zoo.reporting import (
     worst_cases,
     write_measured,
 )
+
+if TYPE_CHECKING:
+    from jupyter_astroml.models.loading import Model
 
 CURVES, EXAMPLES = "completeness.png", "examples.jpg"
 _ROWS = {
@@ -28,6 +39,8 @@ _ROWS = {
     "expected_calibration_error": "expected calibration error",
     "negative_log_likelihood": "negative log likelihood",
 }
+# New fields of which the worst are drawn.
+WORST = Wanted(250, seed=4, lenses=1 / 3, borrowed=0.0)
 _SETS = {
     "judged": "Simulated fields",
     "injected": "Simulated arcs in fields around observed galaxies of SDSS",
@@ -36,12 +49,54 @@ _SETS = {
 _ACROSS, _SHOWN = 10, 72
 
 
-def write_report(folder: Path) -> None:
-    """Replace the measured part of ``README.md``, and draw the pictures."""
-    write_measured(folder, measured)
-    facts = read_card(folder).facts
-    if facts is not None:
-        draw_curves(folder / CURVES, facts.training["judged"])
+def main(arguments: list[str] | None = None) -> int:
+    """Judge the model again and write its report, from the command line."""
+    judge = partial(training.judged_again, evaluate=evaluate, worst=worst)
+    return command("jupyter_astroml.zoo.lens_finder", write_report, judge, arguments)
+
+
+def write_report(out: Path, data: Path | None = None) -> None:
+    """Draw the figures, and replace the measured part of ``README.md``.
+
+    Parameters
+    ----------
+    out : Path
+        Folder of the model.
+    data : Path, optional
+        Graded candidates; they may not be copied, so that simulated fields are shown.
+    """
+    from jupyter_astroml.models.loading import from_folder
+
+    facts = read_card(out).facts
+    if facts is not None and facts.evaluation:
+        draw_curves(out / CURVES, facts.training["judged"])
+        drawing.judged(out / drawing.JUDGED, facts.evaluation["curves"])
+        draw_worst(out / drawing.WORST, from_folder(out))
+    write_measured(out, measured)
+
+
+def draw_worst(path: Path, model: Model) -> None:
+    """Draw the simulated fields that are judged worst.
+
+    Parameters
+    ----------
+    path : Path
+        Of the JPEG.
+    model : Model
+        To be asked.
+    """
+    fields = made(WORST, galaxies=None, cache=None, say=lambda _: None)
+    truth = fields.truth
+    p = scores.softmax(model.logits(fields.values()).astype(np.float64)).mean(axis=0)
+    found = folds.worst(np.asarray(truth["id"]), fields.classes, p, names=real.CLASSES)
+    rows = [list(truth["id"]).index(w["id"]) for w in found]
+    words = drawing.words_of(found)
+    for row, lines in zip(rows, words, strict=True):
+        radius, snr = truth["theta_e_arcsec"][row], truth["arc_snr"][row]
+        lens = fields.classes[row] == 1
+        lines[0] = f'lens, {radius:.1f}", S/N {snr:.0f}' if lens else str(truth["kind"][row])
+    shown = fields.pictures[rows][:, :, ::-1].transpose(0, 2, 3, 1)
+    drawing.sheet(path, list(shown), words)
 
 
 def measured(facts: Facts) -> str:
@@ -70,7 +125,13 @@ def measured(facts: Facts) -> str:
             ),
             f"![Completeness of simulated lenses]({CURVES})",
             "",
+            *figure(found),
             *worst_cases(training["worst"]),
+            "The pictures of these candidates may not be copied.",
+            "New simulated fields that were judged worst:",
+            "",
+            f"![Simulated fields that were judged worst]({drawing.WORST})",
+            "",
             f"Trained on {training['fields']} simulated fields, a part of them around "
             f"{training['galaxies']} observed galaxies, in {hardware(training)}; calibrated on "
             f"{training['calibrated_on']} other fields.",
@@ -116,12 +177,8 @@ def draw_curves(path: Path, found: Mapping[str, Any]) -> None:
     found : mapping
         From `completeness.judged`.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), dpi=90, layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, 2, sharey=True)
+    page = drawing.figure(8, 3.2)
+    panels = page.subplots(1, 2, sharey=True)
     sides = (
         ("by_radius", "Einstein radius (arcsec)"),
         ("by_noise", "signal over noise of arcs, g"),
@@ -131,8 +188,12 @@ def draw_curves(path: Path, found: Mapping[str, Any]) -> None:
         at = np.array([np.sqrt(row["from"] * row["to"]) for row in rows])
         value = np.array([row["value"] for row in rows])
         reach = np.abs(np.array([[row["low"], row["high"]] for row in rows]).T - value)
-        panel.errorbar(at, value, yerr=reach, fmt="o-", color="#0072b2", capsize=3, label="network")
-        panel.plot(at, [row["baseline"] for row in rows], "s--", color="#d55e00", label="baseline")
+        panel.errorbar(
+            at, value, yerr=reach, fmt="o-", color=drawing.NETWORK, capsize=3, label="network"
+        )
+        panel.plot(
+            at, [row["baseline"] for row in rows], "s--", color=drawing.BASELINE, label="baseline"
+        )
         panel.set_xscale("log")
         ticks = sorted({row["from"] for row in rows} | {row["to"] for row in rows})
         panel.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
@@ -142,7 +203,7 @@ def draw_curves(path: Path, found: Mapping[str, Any]) -> None:
         panel.grid(alpha=0.3)
     panels[0].set_ylabel(f"found at {found['rejected']:.0%} rejection")
     panels[0].legend(loc="lower right")
-    figure.savefig(path, metadata={"Software": None})
+    page.savefig(path, metadata={"Software": None})
 
 
 def draw_examples(path: Path, pictures: np.ndarray, classes: np.ndarray) -> None:
@@ -165,3 +226,7 @@ def draw_examples(path: Path, pictures: np.ndarray, classes: np.ndarray) -> None
     rows = [shown[classes == k][: 2 * across].reshape(2, across, _SHOWN, _SHOWN, 3) for k in (1, 0)]
     sheet = np.concatenate(rows).transpose(0, 2, 1, 3, 4).reshape(4 * _SHOWN, across * _SHOWN, 3)
     Image.fromarray(np.ascontiguousarray(sheet)).save(path, quality=88)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

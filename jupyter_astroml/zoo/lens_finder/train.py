@@ -166,7 +166,7 @@ def train(
         about["injected"]["galaxies"] = len(set(injected.truth["galaxy"].tolist()))
     write(out, module, judging, calibration=calibration, about=about)
     training.judged(out, module, folder, evaluate=evaluate, worst=worst, seed=recipe.seed)
-    write_report(out)
+    write_report(out, folder)
     say(read_card(out).key_metric)
 
 

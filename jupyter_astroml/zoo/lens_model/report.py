@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from jupyter_astroml.models.cards import Facts
+import numpy as np
+
+from jupyter_astroml.models.cards import Facts, read_card
+from jupyter_astroml.zoo import drawing
 from jupyter_astroml.zoo.lens_model import picture
-from jupyter_astroml.zoo.lens_model.simulate import NAMES
-from jupyter_astroml.zoo.reporting import hardware, plain
+from jupyter_astroml.zoo.lens_model.simulate import NAMES, PIXEL_SCALE, SIZE, simulate
+from jupyter_astroml.zoo.reporting import hardware, plain, write_measured
 
 _WORDS = {
     "theta_e": "Einstein radius [arcsec]",
@@ -17,6 +23,68 @@ _WORDS = {
     "x": "centre x [arcsec]",
     "y": "centre y [arcsec]",
 }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Draw the worst lenses and write the report again, from the command line."""
+    parser = argparse.ArgumentParser(prog="python -m jupyter_astroml.zoo.lens_model.report")
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent, help="model folder")
+    given = parser.parse_args(arguments)
+    write_report(given.out)
+    return 0
+
+
+def write_report(out: Path) -> None:
+    """Draw the worst lenses, and replace the measured part of ``README.md``."""
+    facts = read_card(out).facts
+    if facts is not None and facts.training.get("worst"):
+        draw_worst(out / drawing.WORST, facts.training["worst"])
+    write_measured(out, measured)
+
+
+def draw_worst(path: Path, found: Sequence[Mapping[str, Any]]) -> None:
+    """Draw the lenses that were judged worst with the true (solid) and the answered ring (dashed).
+
+    Parameters
+    ----------
+    path : Path
+        Of the JPEG.
+    found : sequence of mapping
+        From `jupyter_astroml.zoo.lens_model.evaluate.worst`; the lenses are simulated again.
+    """
+    from PIL import Image
+
+    numbers = [w["id"].removeprefix("sim").split("-") for w in found]
+    last = max(int(number) for _, number in numbers)
+    cutouts, _ = simulate(last + 1, seed=int(numbers[0][0]))
+    page = drawing.figure(8.4, 4.7)
+    panels = page.subplots(2, 4).ravel()
+    edge = SIZE * PIXEL_SCALE / 2
+    for panel in panels[len(found) :]:
+        panel.set_axis_off()
+    for panel, w, (_, number) in zip(panels, found, numbers, strict=False):
+        image = drawing.levels(cutouts.values[int(number), 0])
+        panel.imshow(image, cmap="gray", origin="lower", extent=(-edge, edge, -edge, edge))
+        for name, style, colour in (("truth", "-", "#009e73"), ("answer", "--", "#e69f00")):
+            panel.plot(*_ring(w[name]), style, color=colour, linewidth=1)
+        panel.set_title(f"{w['id']}\ndistance {w['distance']:.1f}, S/N {w['snr']:.0f}", fontsize=8)
+        panel.set(xticks=[], yticks=[])
+    page.canvas.draw()
+    pixels: Any = page.canvas
+    path.write_bytes(drawing.small(Image.fromarray(np.asarray(pixels.buffer_rgba())[..., :3])))
+
+
+def _ring(numbers: Sequence[float]) -> np.ndarray:
+    """Return the ellipse of the mass at the Einstein radius, arcsec, shape (2, points)."""
+    radius, e1, e2, x, y = numbers
+    axis = float(np.clip(np.hypot(e1, e2), 0, 0.95))
+    ratio = (1 - axis) / (1 + axis)
+    angle, phase = 0.5 * np.arctan2(e2, e1), np.linspace(0, 2 * np.pi, 90)
+    # The mean radius is kept: half-axes R / √q and R √q.
+    a, b = radius / np.sqrt(ratio) * np.cos(phase), radius * np.sqrt(ratio) * np.sin(phase)
+    return np.stack(
+        [x + a * np.cos(angle) - b * np.sin(angle), y + a * np.sin(angle) + b * np.cos(angle)]
+    )
 
 
 def measured(facts: Facts) -> str:
@@ -131,7 +199,8 @@ def _worst(found: list[dict[str, Any]]) -> list[str]:
     for w in found:
         truth, answer = (", ".join(f"{v:.2f}" for v in w[k]) for k in ("truth", "answer"))
         lines.append(f"| `{w['id']}` | {w['distance']:.1f} | {w['snr']:.0f} | {truth} | {answer} |")
-    return [*lines, ""]
+    words = "Images of them with the true ring (solid) and the answer (dashed)"
+    return [*lines, "", f"![{words}]({drawing.WORST})", "", f"{words}, 6.4 arcsec wide.", ""]
 
 
 def fine(found: Mapping[str, Any]) -> str:
@@ -145,3 +214,7 @@ def share(found: Mapping[str, Any]) -> str:
     """Write a share in per cent with its interval."""
     low, high = (found["low"], found["high"])
     return f"{100 * found['value']:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

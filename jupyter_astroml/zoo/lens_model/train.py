@@ -39,7 +39,7 @@ from jupyter_astroml.zoo.lens_model.evaluate import (
     within,
     worst,
 )
-from jupyter_astroml.zoo.lens_model.report import measured
+from jupyter_astroml.zoo.lens_model.report import write_report
 from jupyter_astroml.zoo.lens_model.simulate import (
     NAMES,
     PRIORS,
@@ -49,7 +49,6 @@ from jupyter_astroml.zoo.lens_model.simulate import (
     simulate,
     write,
 )
-from jupyter_astroml.zoo.reporting import write_measured
 from jupyter_astroml.zoo.training import Cycle, Say
 
 if TYPE_CHECKING:
@@ -370,7 +369,7 @@ def finish(
     known = known[: numbers.calibrating]
     familiar.learn(model, [known], held_out=[cutouts.values], seed=seed)
     judged(out, from_folder(out), kept=kept, numbers=numbers, seed=seed, say=say)
-    write_measured(out, measured)
+    write_report(out)
 
 
 def judged(out: Path, model: Model, *, kept: Path, numbers: Numbers, seed: int, say: Say) -> None:

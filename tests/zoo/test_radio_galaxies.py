@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from radio_folder import write_first, write_mirabest
 
 import jupyter_astroml as aml
@@ -99,18 +98,12 @@ def test_places_that_training_knew_are_recognised(tmp_path):
     assert found.tolist() == [3, -2, -1]
 
 
-def test_simulated_sources_fit_and_are_explained_by_their_own_light():
+def test_simulated_sources_fit_and_their_probabilities_add_up():
     cutouts, _ = simulate(8, seed=8, classes=("fr1", "fr2"))
     model = load("radio_galaxies")
     found = model.predict(cutouts)
     assert {word.split(":")[0] for word in found.columns["fit"]} == {"fits"}
     np.testing.assert_allclose(sum(found.columns[f"p_{name}"] for name in real.CLASSES), 1.0)
-    # What is cut off as noise has no slope, so all of the map lies on the source.
-    values = torch.from_numpy(cutouts.values).requires_grad_(True)
-    model.module(values)[:, :, 1].mean(dim=0).sum().backward()
-    weight = values.grad.abs().numpy()
-    light = light_of(cutouts.values) > 0
-    assert weight[light].mean() > 5 * weight[~light].mean()
 
 
 def test_a_folder_of_the_same_layout_is_evaluated(tmp_path):

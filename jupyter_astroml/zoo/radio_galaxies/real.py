@@ -8,7 +8,7 @@ A folder holds one or both of
 - the collection of Griese et al. 2023: ``first_images.h5`` with ``image`` (n, 300, 300) of uint8,
   noise cut off and brightest pixel 255, ``label``, ``ra``, ``dec`` and ``key``.
 
-A source that is in both is read once, from MiraBest, whose fluxes are whole.
+A source that is listed twice is read once, from MiraBest where it is there: its fluxes are whole.
 Pixels are 1.8 arcsec, images 1.4 GHz with a beam of 5.4 arcsec (Becker, White & Helfand 1995).
 """
 
@@ -24,6 +24,7 @@ from jupyter_astroml.archives.decode import Image, decode
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.core.records import Cutouts
 from jupyter_astroml.zoo.folder import MAX_OBJECTS, hdf5, member, plain, rows
+from jupyter_astroml.zoo.folds import repeated
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -77,7 +78,7 @@ def read(folder: Path | str) -> tuple[Cutouts, Table]:
         )
     values = np.concatenate([p[0] for p in parts])
     columns = {name: np.concatenate([p[1][name] for p in parts]) for name in _COLUMNS}
-    kept = ~_twice(columns)
+    kept = ~repeated(columns["ra"], columns["dec"], within_arcsec=SAME_ARCSEC)
     table = Table({name: column[kept] for name, column in columns.items()})
     cutouts = Cutouts(
         ids=np.asarray(table["id"]),
@@ -90,19 +91,6 @@ def read(folder: Path | str) -> tuple[Cutouts, Table]:
         meta={"survey": "FIRST", "folder": folder.name},
     )
     return cutouts, table
-
-
-def _twice(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Mark sources of the other set that are in MiraBest too."""
-    from astropy.coordinates import SkyCoord
-
-    places = SkyCoord(columns["ra"], columns["dec"], unit="deg")
-    mirabest = columns["origin"] == "mirabest"
-    twice = np.zeros(len(places), dtype=bool)
-    if mirabest.any() and not mirabest.all():
-        _, apart, _ = places[~mirabest].match_to_catalog_sky(places[mirabest])
-        twice[~mirabest] = apart.arcsec < SAME_ARCSEC
-    return twice
 
 
 def _mirabest(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray]]:

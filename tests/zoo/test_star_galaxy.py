@@ -16,6 +16,7 @@ from jupyter_astroml.models.loading import load
 from jupyter_astroml.zoo import scores
 from jupyter_astroml.zoo.star_galaxy import baseline, real, train
 from jupyter_astroml.zoo.star_galaxy.evaluate import light_of
+from jupyter_astroml.zoo.star_galaxy.familiar import in_some_bands
 from jupyter_astroml.zoo.star_galaxy.simulate import BANDS, PIXEL_SCALE, simulate
 
 
@@ -85,10 +86,36 @@ def test_fields_are_dealt_whole_and_evenly():
     assert train.dealt(fields, members=2) == {"a": 0, "b": 1, "c": 1, "d": 0}
 
 
+def test_a_field_is_ranked_in_the_direction_that_the_others_show():
+    # Two fields where galaxies are flat, one of noise: what it shows itself must not count.
+    core = np.array([0.9, 0.2, 0.8, 0.3, 0.1, 0.7])
+    classes = np.array([0, 1, 0, 1, 0, 1])
+    found = baseline.ranked(core, classes, np.array(["a", "a", "b", "b", "c", "c"]))
+    assert np.argsort(found[4:]).tolist() == [1, 0]
+    alone = baseline.ranked(core[4:], classes[4:], np.array(["c", "c"]))
+    assert np.argsort(alone).tolist() == [1, 0]
+
+
+def test_pictures_of_simulated_objects_are_cut_off_like_real_ones():
+    made = train.simulated_cut(6, seed=7)
+    random = torch.Generator().manual_seed(0)
+    seen = train.pictured(made.light, random=random)
+    assert seen.shape == (6, 64, 64)
+    assert float(made.light.max()) > train.WHITE
+    assert (float(seen.min()), float(seen.max())) == (train.BLACK, train.WHITE)
+
+
 def test_the_area_under_the_curve_counts_ordered_pairs():
     p = np.array([0.1, 0.4, 0.35, 0.8])
     # Of four pairs of star and galaxy, three are in order.
     assert scores.auc(np.array([0, 0, 1, 1]), np.stack([1 - p, p], axis=1)) == pytest.approx(0.75)
+
+
+def test_usual_objects_are_shown_in_one_to_five_bands():
+    values = in_some_bands(40, seed=1)
+    observed = np.ptp(values.reshape(40, 6, -1), axis=2) > 0
+    assert not observed[:, real.BANDS.index("grey")].any()
+    assert set(observed.sum(axis=1).tolist()) == {1, 2, 3, 4, 5}
 
 
 @pytest.mark.parametrize("bands", ["r", "gi", "ugriz"])

@@ -45,6 +45,30 @@ def measure(light: np.ndarray) -> np.ndarray:
     return np.array(found, dtype=np.float32).reshape(-1, len(FEATURES))
 
 
+def ranked(core: np.ndarray, classes: np.ndarray, fields: np.ndarray) -> np.ndarray:
+    """Rank by concentration alone, the larger the more like a galaxy.
+
+    Parameters
+    ----------
+    core : ndarray, shape (n,)
+        Share of the light in the core.
+    classes : ndarray of int, shape (n,)
+        0 for stars, 1 for galaxies.
+    fields : ndarray, shape (n,)
+        Each field is ranked in the direction that the others show; if there are none, galaxies are
+        the less concentrated ones.
+    """
+    from scipy.stats import spearmanr
+
+    found = -core
+    for field in np.unique(fields):
+        others = fields != field
+        if len(set(classes[others].tolist())) == 2 and np.ptp(core[others]):
+            towards = np.sign(spearmanr(core[others], classes[others]).statistic)
+            found[~others] = towards * core[~others]
+    return found
+
+
 def _measured(light: np.ndarray) -> list[float]:
     from scipy import ndimage
 

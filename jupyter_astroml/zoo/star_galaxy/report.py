@@ -15,6 +15,7 @@ from jupyter_astroml.zoo.reporting import (
     beside_baseline,
     command,
     figure,
+    hardware,
     plain,
     sentences,
     span,
@@ -112,6 +113,7 @@ def measured(facts: Facts) -> str:
     found, training = facts.evaluation, facts.training
     metrics = found["metrics"]
     fields = [name.removeprefix("auc_") for name in metrics if name.startswith("auc_")]
+    trial = training["by_bands"]
     lines = [
         f"{found['sample']} (`{found['data']}`); {found['split']}.",
         "",
@@ -130,16 +132,15 @@ def measured(facts: Facts) -> str:
         "",
         "New simulated objects, r = 18 to 22.5, with more and more bands:",
         "",
-        "| bands | AUC |",
-        "|---|---|",
-        *(f"| {bands} | {value:.3f} |" for bands, value in training["by_bands"].items()),
+        "| bands | AUC | baseline, with colours |",
+        "|---|---|---|",
+        *(f"| {bands} | {span(m)} | {plain(m['baseline'])} |" for bands, m in trial.items()),
         "",
         *figure(found),
         *worst_cases(training["worst"]),
         *(_SHEET if found.get("curves") else []),
         f"Trained on {training['objects']} real and {training['simulated']} simulated cutouts in "
-        f"{training['minutes']:g} minutes of a CPU shared with others, {training['threads']} "
-        "thread.",
+        f"{hardware(training)}.",
         "",
     ]
     return "\n".join(lines)

@@ -2,8 +2,9 @@
 
 1. Telescope fields are dealt into five folds, the largest first, each to the smallest fold: an
    object recurs in the exposures of its field (`jupyter_astroml.zoo.folds`).
-2. Member k learns from real one-band cutouts of all folds but the k-th, and from simulated ones in
-   one to five bands; then it answers its fold.
+2. Member k learns from real one-band cutouts of all folds but the k-th, and from simulated ones:
+   some in one to five bands, some in one, cut off above and below like the real pictures; then it
+   answers its fold.
 3. From these answers come the temperature, the offsets and the conformal threshold.
 4. Everything is written; every real cutout is scored by the member that did not see its field, and
    new simulated ones by all, in one to five bands.
@@ -11,10 +12,11 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +24,12 @@ import numpy as np
 
 from jupyter_astroml.core.errors import DataError
 from jupyter_astroml.models.cards import REPLAY, WEIGHTS, Facts, digest_of, read_card, write_facts
+from jupyter_astroml.models.evaluation import bootstrap, measure
 from jupyter_astroml.zoo import forest, scores, training
 from jupyter_astroml.zoo.star_galaxy import baseline, real
 from jupyter_astroml.zoo.star_galaxy.evaluate import TAUGHT, evaluate, light_of, worst
 from jupyter_astroml.zoo.star_galaxy.report import write_report
-from jupyter_astroml.zoo.star_galaxy.simulate import simulate
+from jupyter_astroml.zoo.star_galaxy.simulate import BANDS, simulate
 from jupyter_astroml.zoo.training import Cycle, Say
 
 if TYPE_CHECKING:
@@ -35,10 +38,17 @@ if TYPE_CHECKING:
     from jupyter_astroml.zoo.ensemble import Ensemble
     from jupyter_astroml.zoo.star_galaxy.network import Seen
 
-# Simulated objects to learn from, of which so many join a batch, and new ones for the figures.
-SIMULATED, JOINING, JUDGED = 1200, 6, 600
+# Simulated objects to learn from, and new ones for the figures.
+SIMULATED, JUDGED = 4000, 1000
+# Simulated objects that join a batch: in one to five bands, and as a picture of one.
+JOINING, GREY = 10, 6
+# Stars to a galaxy among the latter, about as among the real ones.
+STARS = 3.0
+# Where the real pictures are cut off, in their noise.
+BLACK, WHITE = -3.0, 5.5
 # Bands in the order in which a simulated survey adds them.
 ADDED = ("r", "g", "i", "z", "u")
+_R = BANDS.index("r")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Train from the command line."""
 
     def run(folder: Path, out: Path, seed: int, threads: int, say: Say) -> None:
-        train(folder, out, cycle=Cycle(seed=seed, epochs=10), threads=threads, say=say)
+        train(folder, out, cycle=Cycle(seed=seed, epochs=20), threads=threads, say=say)
 
     return training.command("jupyter_astroml.zoo.star_galaxy", run, arguments)
 
@@ -121,10 +131,8 @@ def train(
         "fields": parts,
         "simulated": simulated,
         "minutes": round((time.monotonic() - started) / 60, 1),
-        "threads": threads,
-        "torch": torch.__version__,
-        "python": platform.python_version(),
-        "by_bands": by_bands(module, seed=cycle.seed + 2),
+        **training.machine(threads),
+        "by_bands": by_bands(module, made, seed=cycle.seed + 2),
     }
     write(out, module, calibration=calibration, about=about)
     lines = [f"{field},{k}" for field, k in sorted(parts.items())]
@@ -155,13 +163,17 @@ def dealt(fields: np.ndarray, *, members: int) -> dict[str, int]:
 
 def simulated_cut(n: int, *, seed: int) -> Cut:
     """Simulate objects to learn from."""
+    cutouts, truth = simulate(n, seed=seed)
+    return _cut(cutouts.values, truth["label"])
+
+
+def _cut(values: np.ndarray, labels: Iterable[str]) -> Cut:
     import torch
 
     from jupyter_astroml.zoo.star_galaxy.network import above_sky, contrasts
 
-    cutouts, truth = simulate(n, seed=seed)
-    light, noise = above_sky(torch.from_numpy(cutouts.values))
-    classes = [real.CLASSES.index(label) for label in truth["label"]]
+    light, noise = above_sky(torch.from_numpy(values))
+    classes = [real.CLASSES.index(label) for label in labels]
     return Cut(light / noise[..., None, None], contrasts(light, noise), torch.tensor(classes))
 
 
@@ -172,10 +184,14 @@ def learned(
     import torch
     from torch.nn import functional
 
+    share = torch.where(made.classes == real.CLASSES.index("star"), STARS, 1.0)
+
     def loss(member: Any, rows: torch.Tensor, random: torch.Generator) -> torch.Tensor:
+        grey = torch.multinomial(share, GREY, generator=random)
         others = torch.randint(len(made.classes), (JOINING,), generator=random)
-        wanted = torch.cat([truth.classes[rows], made.classes[others]])
-        seen = batch(truth.light[rows, 0], made, others, random=random)
+        light = torch.cat([truth.light[rows, 0], pictured(made.light[grey], random=random)])
+        seen = batch(light, made, others, random=random)
+        wanted = torch.cat([truth.classes[rows], made.classes[grey], made.classes[others]])
         return functional.cross_entropy(member(seen), wanted, label_smoothing=cycle.smoothing)
 
     def fit(member: Any, rows: np.ndarray, k: int) -> Any:
@@ -192,6 +208,27 @@ def learned(
     return training.cross_validated(module, fold, fit, answer)
 
 
+def pictured(light: torch.Tensor, *, random: torch.Generator) -> torch.Tensor:
+    """Return one of the three best bands of simulated objects, as pictures of the sky show it.
+
+    Parameters
+    ----------
+    light : Tensor, shape (n, band, y, x)
+        In units of the noise, bands of `jupyter_astroml.zoo.star_galaxy.simulate`.
+    random : Generator
+        Source of the draws.
+
+    Returns
+    -------
+    Tensor, shape (n, y, x)
+        Between `BLACK` and `WHITE`.
+    """
+    import torch
+
+    band = torch.randint(1, 4, (len(light),), generator=random)
+    return light[torch.arange(len(light)), band].clamp(BLACK, WHITE)
+
+
 def _grey(light: torch.Tensor) -> Seen:
     """Return what members see of one band in an unknown filter."""
     import torch
@@ -204,12 +241,12 @@ def _grey(light: torch.Tensor) -> Seen:
 
 
 def batch(light: torch.Tensor, made: Cut, others: torch.Tensor, *, random: torch.Generator) -> Seen:
-    """Return what members see of real cutouts and, behind them, of simulated ones, all varied.
+    """Return what members see of cutouts of one band and, behind them, of simulated ones, varied.
 
     Parameters
     ----------
     light : Tensor, shape (n, y, x)
-        Real ones.
+        In an unknown filter.
     made : Cut
         Simulated ones.
     others : Tensor of int64
@@ -232,13 +269,31 @@ def batch(light: torch.Tensor, made: Cut, others: torch.Tensor, *, random: torch
     return Seen(planes_of(varied(planes, random=random)), owner, torch.cat([grey, colours]))
 
 
-def by_bands(module: Ensemble, *, seed: int) -> dict[str, float]:
-    """Return the area under the curve on new simulated objects, with more and more bands."""
+def by_bands(module: Ensemble, made: Cut, *, seed: int) -> dict[str, dict[str, float]]:
+    """Return the area under the curve on new simulated objects, with more and more bands.
+
+    Parameters
+    ----------
+    module : Ensemble
+        Trained.
+    made : Cut
+        Simulated objects that it learned from; the baseline learns from them here.
+    seed : int
+        Of the new ones.
+
+    Returns
+    -------
+    mapping of str to mapping
+        By the bands in the order of `ADDED`: ``value`` with its interval, and ``baseline``: a
+        random forest on shape in r and the colours that these bands have.
+    """
     import torch
 
     module.eval()
     cutouts, truth = simulate(JUDGED, seed=seed)
     classes = np.array([real.CLASSES.index(label) for label in truth["label"]])
+    new = _cut(cutouts.values, truth["label"])
+    known, asked = (baseline.measure(cut.light[:, _R].numpy()) for cut in (made, new))
     found = {}
     for count in range(1, len(ADDED) + 1):
         values = np.zeros((JUDGED, len(real.BANDS), real.SIZE, real.SIZE), dtype=np.float32)
@@ -247,7 +302,15 @@ def by_bands(module: Ensemble, *, seed: int) -> dict[str, float]:
         with torch.inference_mode():
             parts = [module(part) for part in torch.from_numpy(values).split(64)]
         p = scores.softmax(torch.cat(parts, dim=1).double().numpy()).mean(axis=0)
-        found["".join(ADDED[:count])] = scores.auc(classes, p)
+        pairs = [i for i, pair in enumerate(pairwise(BANDS)) if set(pair) <= set(ADDED[:count])]
+        usual = forest.grown(
+            np.concatenate([known, made.contrast[:, pairs].numpy()], axis=1),
+            made.classes.numpy(),
+            np.concatenate([asked, new.contrast[:, pairs].numpy()], axis=1),
+            k=len(real.CLASSES),
+        )
+        area = bootstrap(scores.auc, classes, p, seed=seed)
+        found["".join(ADDED[:count])] = measure(area, baseline=scores.auc(classes, usual))
     return found
 
 

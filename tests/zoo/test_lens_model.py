@@ -198,9 +198,7 @@ def test_intervals_and_ellipsoids_held_what_they_promise():
     for name in (*NAMES, "joint"):
         for level in (68, 95):
             found = metrics[f"coverage_{level}_{name}"]
-            # Two thousand lenses tell a share of 68 % to two points.
-            assert found["low"] - 0.03 <= level / 100 <= found["high"] + 0.03
-            assert found["value"] == pytest.approx(level / 100, abs=0.04)
+            assert found["value"] == pytest.approx(level / 100, abs=0.03)
     for name in NAMES:
         assert metrics[f"rmse_{name}"]["high"] < metrics[f"rmse_{name}"]["baseline"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 NAME = "lens_model"
 HERE = Path(__file__).parent
 # Without a folder, so many new lenses are drawn; training and calibration draw from other seeds.
-SIMULATES, FRESH, FRESH_SEED = True, 2000, 7_000_000
+SIMULATES, FRESH, FRESH_SEED = True, 3000, 7_000_000
 
 
 def evaluate(

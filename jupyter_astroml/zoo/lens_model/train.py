@@ -93,7 +93,7 @@ class Numbers:
 
     learned: int = 12_000
     usual: int = 2000
-    calibrating: int = 2000
+    calibrating: int = 8000
     judged: int = FRESH
     elsewhere: int = 200
 
@@ -137,7 +137,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder that keeps what was simulated")
     parser.add_argument("--n", type=int, default=Numbers.learned, help="lenses to learn from")
     parser.add_argument("--epochs", type=int, default=6)
-    parser.add_argument("--rounds", type=int, default=1, help="cycles, each of so many epochs")
+    parser.add_argument("--rounds", type=int, default=2, help="cycles, each of so many epochs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1, help="threads of torch")
     given = parser.parse_args(arguments)

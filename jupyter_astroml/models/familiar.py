@@ -34,7 +34,7 @@ import numpy as np
 from jupyter_astroml.core.errors import DataError, ModelError
 from jupyter_astroml.models.cards import FAMILIAR, digest_of, write_facts
 from jupyter_astroml.models.embedding import embedded
-from jupyter_astroml.models.fit import OUTSIDE, Prepared
+from jupyter_astroml.models.fit import ANY, OUTSIDE, Prepared
 
 if TYPE_CHECKING:
     from jupyter_astroml.models.loading import Model
@@ -264,8 +264,12 @@ def views(model: Model, values: np.ndarray) -> dict[str, np.ndarray]:
     found: dict[str, Any] = {"embedding": embedded(model, values).reshape(len(values), -1)}
     blocks = [values[i : i + _BLOCK] for i in range(0, len(values), _BLOCK)]
     if values.ndim == 4:
-        found["light"] = np.concatenate([_image(block) for block in blocks])
-        if values.shape[1] > 1:
+        if model.card.input.flux_unit == ANY:
+            blocks = [_in_noise(block) for block in blocks]
+        # A model of any bands sees all of them as one, and which there are is no surprise.
+        some = model.card.input.fewest_bands is not None
+        found["light"] = np.concatenate([_image(block, joined=some) for block in blocks])
+        if values.shape[1] > 1 and not some:
             found["colour"] = np.concatenate([_colours(block) for block in blocks])
     else:
         found["light"] = np.concatenate([_series(block) for block in blocks])
@@ -282,8 +286,21 @@ _SOFT = 0.01
 _PIECE = 800
 
 
-def _image(values: np.ndarray) -> np.ndarray:
-    """Levels, roughness and radial profile of each band, shape (n, d)."""
+def _in_noise(values: np.ndarray) -> np.ndarray:
+    """Return planes above their sky, in their noise: for a network that divides the unit out.
+
+    A plane of equal pixels was not observed and becomes zero.
+    """
+    flat = values.reshape(*values.shape[:2], -1)
+    light = flat - np.median(flat, axis=2, keepdims=True)
+    noise = 1.4826 * np.median(np.abs(light), axis=2, keepdims=True)
+    # Where half of the pixels are equal, a thousandth of the peak stands for the noise.
+    noise = np.maximum(noise, 1e-3 * np.abs(light).max(axis=2, keepdims=True))
+    return (_SOFT * light / np.where(noise > 0, noise, 1.0)).reshape(values.shape)
+
+
+def _image(values: np.ndarray, *, joined: bool = False) -> np.ndarray:
+    """Levels, roughness and radial profile of each band, or mean of observed ones, shape (n, d)."""
     n = len(values)
     # One pixel in four is enough for quantiles.
     thin = values[..., ::2, ::2].reshape(*values.shape[:2], -1)
@@ -295,7 +312,13 @@ def _image(values: np.ndarray) -> np.ndarray:
     ]
     rough = [f(step) for step in steps for f in (_median, _large)]
     parts = [*levels, *rough, *np.moveaxis(_profile(values), 2, 0)]
-    return np.arcsinh(np.stack(parts, axis=1).reshape(n, -1) / _SOFT)
+    found = np.arcsinh(np.stack(parts, axis=1) / _SOFT)
+    if joined:
+        observed = np.ptp(values.reshape(*values.shape[:2], -1), axis=2) > 0
+        # An object without any light has no band to take the mean of.
+        share = observed / np.maximum(observed.sum(axis=1, keepdims=True), 1)
+        found = found @ share[..., None]
+    return found.reshape(n, -1)
 
 
 def _median(values: np.ndarray) -> np.ndarray:

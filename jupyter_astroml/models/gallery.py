@@ -59,13 +59,23 @@ def picture(entry: Entry) -> bytes:
 
 def _image(planes: np.ndarray, asked: InputContract) -> np.ndarray:
     """Return levels 0 to 255 of shape (y, x, 3): one picture, or its planes in a row."""
-    shown = planes[:3] if len(planes) >= 3 else planes[:1]
-    parts = np.split(planes, len(planes)) if asked.planes == "images" else [shown]
+    parts = np.split(planes, len(planes)) if asked.planes == "images" else [_coloured(planes)]
     if asked.flux_unit != "picture":
         parts = [_stretched(part) for part in parts]
     shown = np.concatenate(parts, axis=-1)
     shown = shown if len(shown) == 3 else np.repeat(shown, 3, axis=0)
     return np.rint(255 * np.clip(np.nan_to_num(shown), 0, 1)).astype(np.uint8).transpose(1, 2, 0)
+
+
+def _coloured(planes: np.ndarray) -> np.ndarray:
+    """Return the three planes that stand clearest above their noise, or the clearest one."""
+    flat = planes.reshape(len(planes), -1)
+    light = flat - np.nanmedian(flat, axis=1, keepdims=True)
+    noise = np.maximum(np.nanmedian(np.abs(light), axis=1), 1e-30)
+    # A plane that nobody observed is of equal pixels, and shows nothing.
+    clear = np.nanquantile(light, 0.998, axis=1) / noise
+    best = np.argsort(-clear, kind="stable")[: 3 if len(planes) >= 3 else 1]
+    return planes[np.sort(best)]
 
 
 def _stretched(planes: np.ndarray) -> np.ndarray:

@@ -318,12 +318,21 @@ def write(
     out: Path, module: Ensemble, *, calibration: dict[str, float], about: dict[str, Any]
 ) -> None:
     """Write weights, replay and facts."""
+    training.save_weights(out, module)
+    store_replay(out, module)
+    write_facts(
+        out, Facts(digest=digest_of(out / WEIGHTS), calibration=calibration, training=about)
+    )
+
+
+def store_replay(out: Path, module: Ensemble) -> None:
+    """Write a few simulated objects, bright enough to be seen in a gallery, and their logits."""
     import torch
 
-    training.save_weights(out, module)
-    cutouts, _ = simulate(4, seed=1)
+    cutouts, truth = simulate(40, seed=1)
+    bright = np.argsort(np.asarray(truth["mag_r"]))[:4]
     values = np.zeros((4, len(real.BANDS), real.SIZE, real.SIZE), dtype=np.float16)
-    values[:, 1:] = cutouts.values
+    values[:, 1:] = cutouts.values[bright]
     # One in all bands, one in one band, one in a filter that nobody knows.
     values[1, 4:] = 0
     values[2, [1, 2, 4, 5]] = 0
@@ -331,9 +340,6 @@ def write(
     with torch.inference_mode():
         logits = module(torch.from_numpy(values.astype(np.float32))).numpy()
     np.savez_compressed(out / REPLAY, values=values, logits=logits)
-    write_facts(
-        out, Facts(digest=digest_of(out / WEIGHTS), calibration=calibration, training=about)
-    )
 
 
 if __name__ == "__main__":

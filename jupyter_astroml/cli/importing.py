@@ -46,6 +46,11 @@ def _units(ctx: click.Context, param: click.Parameter, text: str) -> dict[str, s
     help="Names and units of the labels of an emulator: teff=K,logg=dex(cm/s2)",
 )
 @click.option("--medium", type=click.Choice(["vacuum", "air"]), default="vacuum")
+@click.option(
+    "--card",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A card of yours that tells the network: for state dicts and other arrays.",
+)
 @click.option("--title", default="")
 @click.option("--licence", default="")
 @click.option("--source", default="", help="Where the file comes from.")
@@ -61,9 +66,14 @@ def import_(
     wavelength: Path | None,
     labels: dict[str, str] | None,
     medium: str,
+    card: Path | None,
     **about: str,
 ) -> None:
-    """Make a model of FILE, of Keras or of a spectral emulator, without running any of it."""
+    """Make a model of FILE without running any of it.
+
+    FILE comes from Keras, or holds the weights of a spectral emulator; with a card that tells the
+    network, any arrays will do: a state dict of torch, NumPy's .npz, safetensors.
+    """
     from jupyter_astroml import session
 
     made = session.import_model(
@@ -77,6 +87,7 @@ def import_(
         wavelength=wavelength,
         labels=labels,
         medium=medium,
+        card=card,
         about={key: text for key, text in about.items() if text},
     )
     click.echo(f"{name} is in {made}; read and correct {made / 'card.yaml'}")

@@ -546,9 +546,26 @@ def version(path: Path) -> tuple[int, int] | None:
 # A worker asks for its model with every block, and YAML is slow.
 @lru_cache(maxsize=256)
 def _read(folder: Path, _card: object, _facts: object) -> Card:
+    return card_of(folder / CARD, facts=folder / FACTS)
+
+
+def card_of(path: Path, *, facts: Path | None = None) -> Card:
+    """Read and check a card that need not stand in the folder of a model.
+
+    Parameters
+    ----------
+    path : Path
+        Of the YAML.
+    facts : Path, optional
+        What a training added to it, where there is such a file.
+
+    Raises
+    ------
+    ModelError
+        As `read_card`.
+    """
     import yaml
 
-    path = folder / CARD
     try:
         values = yaml.safe_load(_text(path))
     # Beside its own errors the reader lets through those of dates that do not exist, and of depth.
@@ -556,11 +573,11 @@ def _read(folder: Path, _card: object, _facts: object) -> Card:
         raise ModelError(f"{path} is no YAML", cause=str(err)) from err
     if not isinstance(values, dict):
         raise ModelError(f"{path} is no card", remedy="start it with 'format: 1'")
-    if (folder / FACTS).exists():
+    if facts is not None and facts.exists():
         try:
-            values["facts"] = json.loads(_text(folder / FACTS))
+            values["facts"] = json.loads(_text(facts))
         except (ValueError, RecursionError) as err:
-            raise ModelError(f"{folder / FACTS} is no JSON", cause=str(err)) from err
+            raise ModelError(f"{facts} is no JSON", cause=str(err)) from err
     try:
         return Card.model_validate(values)
     except ValidationError as err:

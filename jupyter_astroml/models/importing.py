@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,15 +14,24 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_astroml.core.errors import ModelError
-from jupyter_astroml.models.cards import CARD, WEIGHTS, Facts, digest_of, write_facts
+from jupyter_astroml.models.cards import (
+    CARD,
+    WEIGHTS,
+    Card,
+    Facts,
+    card_of,
+    digest_of,
+    write_facts,
+)
 from jupyter_astroml.models.emulator import described, emulator, is_emulator
-from jupyter_astroml.models.loading import from_folder, store_replay
+from jupyter_astroml.models.loading import build, from_folder, store_replay
 from jupyter_astroml.models.reading import Imported, read_weights
 
 if TYPE_CHECKING:
     import torch
 
 _FILL_IN = "unknown: fill in"
+_COUNTER = "num_batches_tracked"
 
 
 def import_model(
@@ -36,14 +47,16 @@ def import_model(
     labels: Mapping[str, str] | None = None,
     medium: str = "vacuum",
     about: Mapping[str, str] | None = None,
+    card: Path | str | None = None,
 ) -> Path:
     """Make a model folder of a published file.
 
     Parameters
     ----------
     path : Path
-        A Keras file (``.h5``, ``.hdf5``) that holds a sequential network with its weights, or the
-        weights of a spectral emulator (``.npz``).
+        A Keras file (``.h5``, ``.hdf5``) that holds a sequential network with its weights, the
+        weights of a spectral emulator (``.npz``), or, with `card`, any arrays that fill a network:
+        a state dict of torch (``.pt``, ``.pth``), ``.npz`` or ``.safetensors``.
     name : str
         Id of the new model.
     folder : Path
@@ -59,6 +72,9 @@ def import_model(
     about : mapping of str to str, optional
         ``title``, ``licence``, ``source``, ``citation``: what is left out stands on the card as to
         be filled in.
+    card : Path, optional
+        A card that you wrote; its `network` tells what the arrays belong to.  It stands instead of
+        all that the other choices say, but for its id, which becomes `name`.
 
     Returns
     -------
@@ -76,22 +92,75 @@ def import_model(
     found = read_weights(path)
     told = dict(about or {})
     inputs: np.ndarray
-    if is_emulator(found.tensors):
+    written: Mapping[str, Any]
+    if card is not None:
+        given = card_of(Path(card)).model_copy(update={"id": name})
+        found = replace(found, tensors=_fitted_in(given, found.tensors, path))
+        written = given.model_dump(mode="json", exclude={"facts"}, exclude_none=True)
+        inputs = _without_meaning(given.input.shape)
+    elif is_emulator(found.tensors):
         made = emulator(path, wavelength=wavelength, labels=labels, medium=medium)
         found = Imported([], made.tensors)
-        card = _filled_in(name, found, path, told) | described(made)
+        written = _filled_in(name, found, path, told) | described(made)
         inputs = made.low + np.array([[0.5], [0.3]]) * (made.high - made.low)
     elif found.layers:
-        card = _card(name, found, path, bands, classes, flux_unit, normalise, told)
-        inputs = _numbers(found.shape)
+        written = _card(name, found, path, bands, classes, flux_unit, normalise, told)
+        inputs = _without_meaning(found.shape)
     else:
         raise _undescribed(path, found)
     if home.exists():
         raise ModelError(f"There is a model in {home} already", remedy="choose another name")
     home.mkdir(parents=True)
-    _write(home, card, found.tensors)
-    store_replay(from_folder(home), inputs.astype(np.float32))
+    try:
+        _write(home, written, found.tensors)
+        _try(home, inputs.astype(np.float32))
+    except BaseException:
+        # Half a model would stand in the way of the next try.
+        shutil.rmtree(home)
+        raise
     return home
+
+
+def _try(home: Path, inputs: np.ndarray) -> None:
+    """Let the new model answer, and store its answers."""
+    try:
+        store_replay(from_folder(home), inputs)
+    except RuntimeError as err:
+        raise ModelError(
+            f"The network cannot take inputs of the shape {inputs.shape[1:]}",
+            cause=str(err),
+            remedy="correct 'input' in the card",
+        ) from err
+
+
+def _fitted_in(card: Card, tensors: Mapping[str, np.ndarray], path: Path) -> dict[str, np.ndarray]:
+    """Return arrays under the names that the network of a card has for them.
+
+    Names of a state dict may differ, as of a list of layers that was saved without its module:
+    torch keeps the arrays in the order of the network.  Other files promise no order.
+    """
+    wanted = {name: tuple(v.shape) for name, v in build(card).state_dict().items()}
+    # Counters of the training are not needed to answer; who kept them has them under their names.
+    have = {n: a for n, a in tensors.items() if n in wanted or not n.endswith(_COUNTER)}
+    if {n: a.shape for n, a in have.items()} == wanted:
+        return have
+    shapes = {n: s for n, s in wanted.items() if not n.endswith(_COUNTER)}
+    ordered = {n: a for n, a in have.items() if not n.endswith(_COUNTER)}
+    alike = [a.shape for a in ordered.values()] == list(shapes.values())
+    if not alike or path.suffix.lower() not in (".pt", ".pth"):
+        raise ModelError(
+            f"{path.name} does not fit the network '{card.network.architecture}' of the card",
+            cause=f"the file has {_listed({n: a.shape for n, a in ordered.items()})}; "
+            f"the network has {_listed(shapes)}",
+            remedy="correct 'network' in the card: its architecture and options",
+        )
+    counters = {n: np.zeros(s, dtype=np.int64) for n, s in wanted.items() if n.endswith(_COUNTER)}
+    return dict(zip(shapes, ordered.values(), strict=True)) | counters
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    first = ", ".join(f"{name} {shape}" for name, shape in list(shapes.items())[:3])
+    return f"{len(shapes)} arrays: {first}{', …' if len(shapes) > 3 else ''}"
 
 
 def read_network(path: Path | str) -> torch.nn.Module:
@@ -128,7 +197,7 @@ def read_network(path: Path | str) -> torch.nn.Module:
         strict=False,
     )
     # Counters of the training are not needed.
-    absent = [n for n in missing.missing_keys if not n.endswith("num_batches_tracked")]
+    absent = [n for n in missing.missing_keys if not n.endswith(_COUNTER)]
     if absent or missing.unexpected_keys:
         raise ModelError(
             f"{path.name} does not fit its network",
@@ -142,7 +211,7 @@ def _undescribed(path: Path, found: Imported) -> ModelError:
         f"{path.name} holds weights, but does not describe their network",
         cause=f"{len(found.tensors)} arrays, of which the first are "
         + ", ".join(f"{k} {v.shape}" for k, v in list(found.tensors.items())[:3]),
-        remedy="write a package with the network and a card for it: docs/models.md",
+        remedy="write a card that tells the network: card= or --card, see docs/models.md",
     )
 
 
@@ -251,12 +320,12 @@ def _filled_in(name: str, found: Imported, path: Path, about: Mapping[str, str])
     }
 
 
-def _numbers(shape: tuple[int, ...]) -> np.ndarray:
-    """Return two inputs without meaning, so that others can compare what a network makes of them.
+def _without_meaning(shape: tuple[int, ...]) -> np.ndarray:
+    """Return two inputs of numbers alone, so that others can compare what a network makes of them.
 
     Fluxes are positive; a light curve has more cadences than one window.
     """
-    size = shape if len(shape) == 3 else (2 * shape[1],)
+    size = (2 * shape[1],) if len(shape) == 2 else shape
     return 1 + 0.01 * np.random.default_rng(0).normal(size=(2, *size))
 
 

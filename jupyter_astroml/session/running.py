@@ -110,12 +110,13 @@ def import_model(
     labels: Mapping[str, str] | None = None,
     medium: str = "vacuum",
     about: Mapping[str, str] | None = None,
+    card: Path | str | None = None,
 ) -> Path:
     """Make a model of published weights; see `jupyter_astroml.models.importing.import_model`.
 
     Parameters
     ----------
-    path, name, bands, classes, flux_unit, normalise, wavelength, labels, medium, about
+    path, name, bands, classes, flux_unit, normalise, wavelength, labels, medium, about, card
         As there.
     folder : Path, optional
         Folder of model folders; by default the first of the setting ``model_path``.
@@ -139,6 +140,7 @@ def import_model(
         labels=labels,
         medium=medium,
         about=about,
+        card=card,
     )
 
 

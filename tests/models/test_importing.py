@@ -119,6 +119,91 @@ def test_networks_without_a_kind_of_data_here_become_no_model(weights, tmp_path,
     assert "read_network" in caught.value.remedy
 
 
+def written_card(path):
+    """Write a card of a small network of layers, and return a network of torch that is the same."""
+    import torch
+    import yaml
+    from torch import nn
+
+    conv = {"kind": "conv", "dims": 2, "inputs": 3, "outputs": 4, "kernel": [3, 3]}
+    layers = [
+        conv | {"stride": [1, 1], "same": False, "separable": False, "multiplier": 1},
+        {"kind": "activation", "name": "relu"},
+        {"kind": "norm", "size": 4, "dims": 2, "epsilon": 1e-5},
+        {"kind": "global_mean"},
+        {"kind": "dense", "inputs": 4, "outputs": 2},
+    ]
+    card = {
+        "format": 1,
+        "id": "theirs",
+        "version": "2.0",
+        "title": "Disc or spheroid",
+        "task": "classify",
+        "description": "Published by others.",
+        "input": {"kind": "cutouts", "bands": ["g", "r", "i"], "flux_unit": "any", "size": [8, 8]},
+        "outputs": {"axis": "class", "names": ["disc", "spheroid"]},
+        "network": {"architecture": "layers", "options": {"layers": layers}},
+        "baseline": "none",
+        "datasets": [{"name": "theirs", "source": "https://example.org", "licence": "MIT"}],
+        "limits": ["Not measured here."],
+        "licence": "MIT",
+        "citations": [{"text": "They 2020"}],
+    }
+    path.write_text(yaml.safe_dump(card))
+    torch.manual_seed(0)
+    flat = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.BatchNorm2d(4), flat, nn.Linear(4, 2))
+    net(torch.rand(16, 3, 8, 8))  # moments of the normalisation
+    return net.eval()
+
+
+def test_a_state_dict_and_a_card_become_a_model(tmp_path, monkeypatch):
+    import torch
+
+    card = tmp_path / "card.yaml"
+    theirs = written_card(card)
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pt")
+    asked = ["models", "import", str(tmp_path / "theirs.pt"), "--as", "mine", "--card", str(card)]
+    told = CliRunner().invoke(main, [*asked, "--into", str(tmp_path / "models")])
+    assert told.exit_code == 0, told.output
+    monkeypatch.setenv("ASTROML_MODEL_PATH", str(tmp_path / "models"))
+    values = torch.rand(5, 3, 8, 8)
+    with torch.inference_mode():
+        torch.testing.assert_close(load("mine").module(values)[0], theirs(values))
+    assert find("mine").card.version == "2.0"
+    assert replay_model("mine").passed
+
+
+def test_arrays_without_an_order_need_the_names_of_the_network(tmp_path):
+    card = tmp_path / "card.yaml"
+    state = {name: v.numpy() for name, v in written_card(card).state_dict().items()}
+    np.savez(tmp_path / "theirs.npz", **state)
+    with pytest.raises(ModelError, match="does not fit the network 'layers'") as caught:
+        import_model(tmp_path / "theirs.npz", name="mine", folder=tmp_path, card=card)
+    assert "layers.0.conv.weight (4, 3, 3, 3)" in caught.value.cause
+    names = {"0": "layers.0.conv", "2": "layers.2", "4": "layers.4"}
+    ours = {f"{names[k[0]]}.{k.partition('.')[2]}": v for k, v in state.items()}
+    np.savez(tmp_path / "ours.npz", **ours)
+    made = import_model(tmp_path / "ours.npz", name="mine", folder=tmp_path, card=card)
+    assert (made / "weights.safetensors").exists()
+
+
+def test_what_does_not_fit_its_card_leaves_nothing_behind(tmp_path):
+    import torch
+
+    card = tmp_path / "card.yaml"
+    theirs = written_card(card)
+    torch.save(dict(list(theirs.state_dict().items())[:3]), tmp_path / "part.pt")
+    with pytest.raises(ModelError, match="does not fit"):
+        import_model(tmp_path / "part.pt", name="mine", folder=tmp_path, card=card)
+    # A network that cannot take what the card promises is noticed when it is tried.
+    card.write_text(card.read_text().replace("- 8\n  - 8", "- 2\n  - 2"))
+    torch.save(theirs.state_dict(), tmp_path / "whole.pt")
+    with pytest.raises(ModelError, match=r"cannot take inputs of the shape \(3, 2, 2\)"):
+        import_model(tmp_path / "whole.pt", name="mine", folder=tmp_path, card=card)
+    assert not (tmp_path / "mine").exists()
+
+
 @pytest.mark.parametrize(
     ("name", "arrays"),
     [

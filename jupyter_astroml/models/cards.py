@@ -27,6 +27,7 @@ from pydantic import (
 )
 
 from jupyter_astroml.core.errors import ModelError
+from jupyter_astroml.core.units import named
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,13 +56,12 @@ class Range(_Strict):
 
 
 def _unit(text: str) -> None:
-    """Refuse what astropy does not know as a unit."""
+    """Refuse what astropy does not know as a unit, and what it would read for minutes."""
     from astropy import units as u
 
-    try:
-        u.Unit(text)
-    except ValueError as err:
-        raise ValueError(f"{text!r} is no unit that astropy knows") from err
+    known = not isinstance(named(text), u.UnrecognizedUnit)
+    if not known:
+        raise ValueError(f"{text!r} is no unit that astropy knows")
 
 
 class Wavelengths(_Strict):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_astroml.core.errors import DataError, ModelError
+from jupyter_astroml.core.units import named
 from jupyter_astroml.models.conversions import air, vacuum
 from jupyter_astroml.models.reading import read_weights
 
@@ -168,7 +169,7 @@ class Emulator:
         if spectra.medium not in ("vacuum", "air"):
             raise DataError("nobody knows whether its wavelengths are in air or in vacuum")
         try:
-            wave = (spectra.wavelength[i] * u.Unit(spectra.wave_unit)).to_value(u.AA)
+            wave = (spectra.wavelength[i] * named(spectra.wave_unit)).to_value(u.AA)
         except (u.UnitConversionError, ValueError, TypeError) as err:
             raise DataError(f"its wavelengths are in {spectra.wave_unit or 'no unit'}") from err
         if spectra.medium != self.medium:
@@ -264,7 +265,7 @@ def emulator(
     ModelError
         If the files are not of this kind, or there is no such model.
     """
-    if Path(path).suffix != ".npz":
+    if Path(path).suffix != ".npz" and not Path(path).is_file():
         return _of_catalogue(str(path))
     found = {**read_weights(path).tensors}
     if wavelength is not None:

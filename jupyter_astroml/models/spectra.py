@@ -121,7 +121,8 @@ def _waves(spectra: Spectra, grid: Wavelengths, pixels: _Pixels, fit: Fit) -> np
     have = named(spectra.wave_unit)
     try:
         wave = _angstroms(spectra.wavelength, spectra.wave_unit)
-    except (u.UnitConversionError, TypeError):
+    except (u.UnitConversionError, TypeError, ValueError):
+        # A unit that nobody knows is a ValueError, one of another kind a UnitConversionError.
         told = f"wavelengths in {spectra.wave_unit}" if spectra.wave_unit else ""
         fit.note(fit.everyone, OUTSIDE, told or "the unit of the wavelengths is unknown")
         return np.full(spectra.wavelength.shape, np.nan)

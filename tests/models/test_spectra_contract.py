@@ -130,6 +130,7 @@ OUTSIDE = {
     ),
     "wavelengths without a unit": (lambda: spectra(wave_unit=""), "wavelengths is unknown"),
     "wavelengths in another unit": (lambda: spectra(wave_unit="Jy"), "wavelengths in Jy"),
+    "wavelengths in no unit": (lambda: spectra(wave_unit="log(A)"), "wavelengths in log(A)"),
     "many holes": (lambda: holes(spectra(), 0.4), "of the pixels are missing"),
     "nothing": (lambda: holes(spectra(), 1.1), "no usable pixel"),
     "noisy": (lambda: spectra(noise=0.1), "signal-to-noise ratio"),
@@ -334,6 +335,8 @@ def test_no_objects_at_all_are_no_trouble():
         ({"high": float("nan")}, "not above"),
         ({"unit": "s"}, "no length"),
         ({"unit": "furlong"}, "no unit"),
+        # astropy would reckon for minutes.
+        ({"unit": "10**99999999 m"}, "no unit"),
         ({"pixels": 100}, "either"),
         ({"step": None}, "either"),
         ({"step": 1e-12}, "2 to 1000000 pixels"),

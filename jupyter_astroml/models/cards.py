@@ -13,6 +13,7 @@ from __future__ import annotations
 import html
 import json
 import math
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -578,13 +579,31 @@ def card_of(path: Path, *, facts: Path | None = None) -> Card:
             values["facts"] = json.loads(_text(facts))
         except (ValueError, RecursionError) as err:
             raise ModelError(f"{facts} is no JSON", cause=str(err)) from err
+    return card_from(values, name=str(path))
+
+
+def card_from(values: Mapping[str, Any], *, name: str) -> Card:
+    """Check what a card says.
+
+    Parameters
+    ----------
+    values : mapping
+        As the YAML has it.
+    name : str
+        Of the card, for the error.
+
+    Raises
+    ------
+    ModelError
+        If it is not valid; names the first bad field.
+    """
     try:
         return Card.model_validate(values)
     except ValidationError as err:
         first = err.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ModelError(
-            f"{path} is not a valid card",
+            f"{name} is not a valid card",
             cause=f"'{where}': {first['msg']}",
             remedy="compare it with docs/models.md",
         ) from err

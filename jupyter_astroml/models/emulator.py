@@ -271,6 +271,10 @@ def emulator(
     if wavelength is not None:
         found |= {k: v for k, v in read_weights(wavelength).tensors.items() if k == "wavelength"}
     elif found.get("b_array_1", np.empty(0)).shape == _APOGEE.shape:
+        if medium != "vacuum":
+            raise ModelError(
+                "The grid of APOGEE is in vacuum", remedy="give the wavelengths in air too"
+            )
         found["wavelength"] = 10 ** (_APOGEE_START + _APOGEE_STEP * _APOGEE)
     labels = APOGEE_LABELS if labels is None else labels
     return _of_arrays(found, labels=labels, medium=medium, name=Path(path).name)

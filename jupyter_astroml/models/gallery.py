@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _WIDTH = 128
 # Stored inputs are a handful; what is larger was not written by us.
 _MOST_BYTES = 50_000_000
+# Side of a picture that is drawn.
+_MOST_PIXELS = 4096
 
 
 def picture(entry: Entry) -> bytes:
@@ -47,7 +49,9 @@ def picture(entry: Entry) -> bytes:
             # What an emulator is given are the labels of a star.
             shown = stored["logits"][0] if entry.card.task == "emulate" else stored["values"]
             values = np.asarray(shown, dtype=np.float64)
-    except (OSError, ValueError, KeyError, IndexError):
+    except (OSError, ValueError, KeyError, IndexError, TypeError):
+        return b""
+    if not values.size or (values.ndim == 4 and max(values.shape[2:]) > _MOST_PIXELS):
         return b""
     if values.ndim == 4:
         return _png(_image(values[0], entry.card.input))

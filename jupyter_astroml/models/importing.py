@@ -19,6 +19,7 @@ from jupyter_astroml.models.cards import (
     WEIGHTS,
     Card,
     Facts,
+    card_from,
     card_of,
     digest_of,
     write_facts,
@@ -108,6 +109,8 @@ def import_model(
         inputs = _without_meaning(found.shape)
     else:
         raise _undescribed(path, found)
+    # Before there is a folder: the name may be none, such as one that leads elsewhere.
+    card_from(dict(written), name=f"The card of {name!r}")
     if home.exists():
         raise ModelError(f"There is a model in {home} already", remedy="choose another name")
     home.mkdir(parents=True)

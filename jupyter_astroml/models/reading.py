@@ -109,7 +109,11 @@ def _keras(path: Path) -> Imported:
         return Imported([], flat)
     if len(text) > _MOST_JSON:
         raise ModelError(f"{path.name} describes its network in {len(text)} bytes")
-    return _sequential(path.name, json.loads(text), weights)
+    try:
+        described = json.loads(text)
+    except (TypeError, ValueError, RecursionError) as err:
+        raise ModelError(f"{path.name} is no Keras file", cause=str(err)) from err
+    return _sequential(path.name, described, weights)
 
 
 def _keras_weights(file: Any) -> dict[str, list[np.ndarray]]:
@@ -381,13 +385,16 @@ def _numpy(path: Path) -> Imported:
             if sum(item.file_size for item in packed.infolist()) > _MOST_BYTES:
                 raise ModelError(f"{path.name} unpacks to more than {_MOST_BYTES} bytes")
         with np.load(path, allow_pickle=False) as stored:
-            return Imported([], {name: stored[name] for name in stored.files})
+            found = {name: stored[name] for name in stored.files}
     except (OSError, ValueError, zipfile.BadZipFile) as err:
         raise ModelError(
             f"{path.name} is refused",
             cause=f"it is damaged, or holds objects that may carry code ({err})",
             remedy="ask for arrays of numbers",
         ) from err
+    if not all(isinstance(array, np.ndarray) for array in found.values()):
+        raise ModelError(f"{path.name} does not hold arrays alone")
+    return Imported([], found)
 
 
 def _safetensors(path: Path) -> Imported:

@@ -65,7 +65,7 @@ class Offer:
             "title": self.entry.card.title,
             "kind": contract.kind,
             "bands": list(contract.bands),
-            "size": list(contract.size),
+            "size": list(contract.shape[1:] if contract.kind == "cutouts" else contract.shape),
             "flux_unit": contract.flux_unit,
         }
 

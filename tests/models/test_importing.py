@@ -201,6 +201,9 @@ def test_what_does_not_fit_its_card_leaves_nothing_behind(tmp_path):
     torch.save(theirs.state_dict(), tmp_path / "whole.pt")
     with pytest.raises(ModelError, match=r"cannot take inputs of the shape \(3, 2, 2\)"):
         import_model(tmp_path / "whole.pt", name="mine", folder=tmp_path, card=card)
+    for name in ("../mine", "Bad Name"):
+        with pytest.raises(ModelError, match="'id'"):
+            import_model(tmp_path / "whole.pt", name=name, folder=tmp_path / "in", card=card)
     assert not (tmp_path / "mine").exists()
 
 

@@ -25,7 +25,7 @@ def write_report(out: Path, data: Path | None = None) -> None:
         Real stars; without them their light curves are not drawn again.
     """
     facts = read_card(out).facts
-    if facts is not None and facts.evaluation:
+    if facts is not None and facts.evaluation.get("curves"):
         sure = facts.training["unseen_simulation"]["reliability"]["bins"]
         draw(out / drawing.JUDGED, facts.evaluation["curves"], sure)
         if data is not None:

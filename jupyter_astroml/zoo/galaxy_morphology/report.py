@@ -17,6 +17,7 @@ from jupyter_astroml.zoo.reporting import (
     beside_baseline,
     command,
     figure,
+    hardware,
     plain,
     span,
     worst_cases,
@@ -43,7 +44,7 @@ def write_report(out: Path, data: Path | None = None) -> None:
         Labelled pictures; without them the worst are not drawn again.
     """
     facts = read_card(out).facts
-    if facts is not None and facts.evaluation:
+    if facts is not None and facts.evaluation.get("curves"):
         drawing.judged(out / drawing.JUDGED, facts.evaluation["curves"])
         if data is not None:
             draw_worst(out / drawing.WORST, data, facts.training["worst"])
@@ -92,8 +93,7 @@ def measured(facts: Facts) -> str:
         *figure(found),
         *_turned(metrics),
         *worst_cases(training["worst"], credit=_CREDIT),
-        f"Trained on {training['objects']} objects in {training['minutes']:g} minutes with "
-        f"{training['threads']} thread(s); {training['split']}.",
+        f"Trained on {training['objects']} objects in {hardware(training)}; {training['split']}.",
         f"Cross-validation inside the training objects, single networks: accuracy "
         f"{training['cross_validation']['accuracy']:.3f}, macro-F1 "
         f"{training['cross_validation']['macro_f1']:.3f}.",

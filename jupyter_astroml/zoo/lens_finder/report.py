@@ -68,7 +68,7 @@ def write_report(out: Path, data: Path | None = None) -> None:
     from jupyter_astroml.models.loading import from_folder
 
     facts = read_card(out).facts
-    if facts is not None and facts.evaluation:
+    if facts is not None and facts.evaluation.get("curves"):
         draw_curves(out / CURVES, facts.training["judged"])
         drawing.judged(out / drawing.JUDGED, facts.evaluation["curves"])
         draw_worst(out / drawing.WORST, from_folder(out))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from jupyter_astroml.models.cards import Facts, read_card
-from jupyter_astroml.zoo import drawing, training
-from jupyter_astroml.zoo.radio_galaxies import real
+from jupyter_astroml.zoo import drawing, folds, scores, training
 from jupyter_astroml.zoo.radio_galaxies.evaluate import evaluate, worst
-from jupyter_astroml.zoo.radio_galaxies.real import CLASSES
+from jupyter_astroml.zoo.radio_galaxies.real import CLASSES, SIZE
+from jupyter_astroml.zoo.radio_galaxies.simulate import simulate
 from jupyter_astroml.zoo.reporting import (
     beside_baseline,
     command,
@@ -23,6 +25,9 @@ from jupyter_astroml.zoo.reporting import (
     worst_cases,
     write_measured,
 )
+
+if TYPE_CHECKING:
+    from jupyter_astroml.models.loading import Model
 
 _ROWS = {
     "gain": "accuracy, network minus baseline",
@@ -39,12 +44,16 @@ _ROWS = {
 }
 
 
-_CREDIT = (
-    "Images: FIRST survey, National Radio Astronomy Observatory, shown for scholarly and "
-    "educational use; the middle 180 arcsec, north up."
-)
-# Pixels in the middle of an image that are shown.
-_SHOWN = 100
+_SHEET = [
+    "FIRST images are for scholarly, educational and private non-commercial use: none is shown.",
+    "Simulated sources that were judged worst; no network learned from such:",
+    "",
+    f"![Simulated radio galaxies that were judged worst]({drawing.WORST})",
+    "",
+]
+# New simulated sources of which the worst are drawn, their seed, and the pixels in the middle of an
+# image that are shown.
+_DRAWN, _SEED, _SHOWN = 120, 900_001, 100
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,34 +70,36 @@ def write_report(out: Path, data: Path | None = None) -> None:
     out : Path
         Folder of the model.
     data : Path, optional
-        Labelled images; without them the worst are not drawn again.
+        Labelled images; none of them is shown, as their licence is narrower than that of the model.
     """
+    from jupyter_astroml.models.loading import from_folder
+
     facts = read_card(out).facts
     if facts is not None and facts.evaluation.get("curves"):
         drawing.judged(out / drawing.JUDGED, facts.evaluation["curves"])
-        if data is not None:
-            draw_worst(out / drawing.WORST, data, facts.training["worst"])
+        draw_worst(out / drawing.WORST, from_folder(out))
     write_measured(out, measured)
 
 
-def draw_worst(path: Path, data: Path, found: Sequence[Mapping[str, Any]]) -> None:
-    """Draw the sources that were judged worst.
+def draw_worst(path: Path, model: Model) -> None:
+    """Draw the simulated sources that are judged worst.
 
     Parameters
     ----------
     path : Path
         Of the JPEG.
-    data : Path
-        Labelled images.
-    found : sequence of mapping
-        From `jupyter_astroml.zoo.radio_galaxies.evaluate.worst`.
+    model : Model
+        To be asked.
     """
-    cutouts, _ = real.read(data)
-    row_of = {name: i for i, name in enumerate(cutouts.ids)}
-    edge = (real.SIZE - _SHOWN) // 2
-    middle = slice(edge, edge + _SHOWN)
+    cutouts, labels = simulate(_DRAWN, seed=_SEED)
+    logits = model.logits(model.prepare(cutouts).samples.values)
+    p = scores.softmax(logits.astype(np.float64)).mean(axis=0)
+    classes = np.array([CLASSES.index(label) for label in labels])
+    found = folds.worst(cutouts.ids, classes, p, names=CLASSES)
+    rows = [cutouts.ids.tolist().index(w["id"]) for w in found]
+    edge = (SIZE - _SHOWN) // 2
     # The first row of an image is the south.
-    shown = [cutouts.values[row_of[w["id"]], 0, middle, middle][::-1] for w in found]
+    shown = cutouts.values[rows, 0, edge : edge + _SHOWN, edge : edge + _SHOWN][:, ::-1]
     drawing.sheet(path, [drawing.levels(image) for image in shown], drawing.words_of(found))
 
 
@@ -114,7 +125,8 @@ def measured(facts: Facts) -> str:
         "",
         *_compared(training),
         *figure(found),
-        *worst_cases(training["worst"], credit=_CREDIT if found.get("curves") else ""),
+        *worst_cases(training["worst"]),
+        *(_SHEET if found.get("curves") else []),
         f"Trained on {training['objects']} sources in {hardware(training)}.",
         "",
     ]

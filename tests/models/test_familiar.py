@@ -27,6 +27,7 @@ from jupyter_astroml.zoo.real_bogus import real as ztf
 from jupyter_astroml.zoo.star_galaxy import real as star_cutouts
 
 RNG = np.random.default_rng(5)
+START = RNG.bit_generator.state
 # What a model flags of mismatches, and at most of usual objects, unless its card says otherwise.
 FLAGGED, USUAL = 0.95, 0.05
 SAYS = re.compile(
@@ -44,6 +45,8 @@ def told(name, model, samples):
 
 def judge(name, usual, kinds, *, few):
     """Inject every kind of mismatch, count them all, and hold the model to what its card says."""
+    # Each model alone, whatever ran before.
+    RNG.bit_generator.state = START
     model = load(name)
     wrong = told("as they should be", model, usual)
     found = [told(kind, model, f(few)) for kind, f in kinds.items()]

@@ -128,7 +128,7 @@ def test_models_tell_what_they_need_and_where_they_fail(open_lab, seen, shot):
     assert cards.count() >= 2
     for card in cards.all():
         expect(card).to_contain_text("Needs")
-        card.get_by_text("Limits").click()
+        card.get_by_text("Limits", exact=True).click()
         expect(card.locator("details[open] li").first).to_be_visible()
     card = cards.first
     card.get_by_text("Training, licence and citation").click()

@@ -120,14 +120,15 @@ def _keras_weights(file: Any) -> dict[str, list[np.ndarray]]:
     """Return the arrays of each layer, in its own order."""
     import h5py
 
-    root = file.get("model_weights", file)
+    root = _own(file, "model_weights") if "model_weights" in file else file
     found: dict[str, list[np.ndarray]] = {}
     left = _MOST_BYTES
     for name in root.attrs.get("layer_names", []):
         layer = _word(name)
         arrays = []
-        for item in root[layer].attrs.get("weight_names", []):
-            stored = root[layer][_word(item)]
+        group = _own(root, layer)
+        for item in group.attrs.get("weight_names", []):
+            stored = _own(group, _word(item))
             # A few bytes may describe an array of any size, or one in another file.
             if not isinstance(stored, h5py.Dataset) or stored.external or stored.is_virtual:
                 raise ValueError(f"{_word(item)} is no plain array")
@@ -137,6 +138,18 @@ def _keras_weights(file: Any) -> dict[str, list[np.ndarray]]:
             arrays.append(np.asarray(stored, dtype=np.float32))
         found[layer] = arrays
     return found
+
+
+def _own(group: Any, name: str) -> Any:
+    """Return a member of a group, of this file: a link may lead into another one."""
+    import h5py
+
+    for part in filter(None, name.split("/")):
+        inside = isinstance(group.get(part, getlink=True), h5py.HardLink)
+        if not inside:
+            raise ValueError(f"{name} is not in the file itself")
+        group = group[part]
+    return group
 
 
 def _word(text: Any) -> str:

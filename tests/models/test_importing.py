@@ -279,7 +279,9 @@ def test_networks_that_are_not_known_are_refused(tmp_path, config):
 
 def test_arrays_that_are_elsewhere_or_too_large_are_not_read(tmp_path):
     (tmp_path / "secret").write_bytes(b"s" * 400)
-    for name in ("outside", "huge"):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["w"] = np.ones(100, np.float32)
+    for name in ("outside", "linked", "huge"):
         with h5py.File(tmp_path / f"{name}.h5", "w") as file:
             group = file.create_group("model_weights")
             group.attrs["layer_names"] = [b"one"]
@@ -287,6 +289,8 @@ def test_arrays_that_are_elsewhere_or_too_large_are_not_read(tmp_path):
             one.attrs["weight_names"] = [b"w"]
             if name == "outside":
                 one.create_dataset("w", (100,), "f4", external=[(tmp_path / "secret", 0, 400)])
+            elif name == "linked":
+                one["w"] = h5py.ExternalLink(tmp_path / "other.h5", "/w")
             else:
                 one.create_dataset("w", (10**10,), "f4", chunks=(1 << 20,), compression="gzip")
         with pytest.raises(ModelError, match="is no Keras file"):

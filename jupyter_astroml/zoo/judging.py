@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 
 from jupyter_astroml.core.errors import ModelError
 from jupyter_astroml.models.evaluation import bootstrap, measure
-from jupyter_astroml.zoo import forest
+from jupyter_astroml.zoo import folds, forest, scores
 
 if TYPE_CHECKING:
     from jupyter_astroml.models.loading import Model
@@ -129,3 +129,36 @@ class Judged:
             for score in asked:
                 found[f"{score.__name__}_{name}"] = self.both(partial(score, of=k))
         return found
+
+
+def worst_made(
+    model: Model,
+    values: np.ndarray,
+    *,
+    ids: Iterable[str],
+    classes: np.ndarray,
+    names: Sequence[str],
+) -> tuple[list[dict[str, Any]], list[int]]:
+    """Return the simulated objects that a model judges worst, and where they stand.
+
+    Parameters
+    ----------
+    model : Model
+        To be asked; no member of it may have learned from the objects.
+    values : ndarray, shape (n, band, y, x)
+        In the input contract.
+    ids, classes, names
+        As for `folds.worst`.
+
+    Returns
+    -------
+    list of mapping
+        From `folds.worst`.
+    list of int
+        Their rows in `values`.
+    """
+    p = scores.softmax(model.logits(values).astype(np.float64)).mean(axis=0)
+    known = np.array([str(name) for name in ids])
+    found = folds.worst(known, classes, p, names=names)
+    row_of = {name: i for i, name in enumerate(known.tolist())}
+    return found, [row_of[w["id"]] for w in found]

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_astroml.models.cards import Facts, read_card
-from jupyter_astroml.zoo import drawing, folds, scores, training
+from jupyter_astroml.zoo import drawing, training
+from jupyter_astroml.zoo.judging import worst_made
 from jupyter_astroml.zoo.lens_finder import real
 from jupyter_astroml.zoo.lens_finder.evaluate import evaluate, worst
 from jupyter_astroml.zoo.lens_finder.fields import Wanted, made
@@ -87,9 +88,9 @@ def draw_worst(path: Path, model: Model) -> None:
     """
     fields = made(WORST, galaxies=None, cache=None, say=lambda _: None)
     truth = fields.truth
-    p = scores.softmax(model.logits(fields.values()).astype(np.float64)).mean(axis=0)
-    found = folds.worst(np.asarray(truth["id"]), fields.classes, p, names=real.CLASSES)
-    rows = [list(truth["id"]).index(w["id"]) for w in found]
+    found, rows = worst_made(
+        model, fields.values(), ids=truth["id"], classes=fields.classes, names=real.CLASSES
+    )
     words = drawing.words_of(found)
     for row, lines in zip(rows, words, strict=True):
         radius, snr = truth["theta_e_arcsec"][row], truth["arc_snr"][row]

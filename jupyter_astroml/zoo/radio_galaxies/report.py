@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jupyter_astroml.models.cards import Facts, read_card
-from jupyter_astroml.zoo import drawing, folds, scores, training
+from jupyter_astroml.zoo import drawing, training
+from jupyter_astroml.zoo.judging import worst_made
 from jupyter_astroml.zoo.radio_galaxies.evaluate import evaluate, worst
 from jupyter_astroml.zoo.radio_galaxies.real import CLASSES, SIZE
 from jupyter_astroml.zoo.radio_galaxies.simulate import simulate
@@ -92,11 +93,9 @@ def draw_worst(path: Path, model: Model) -> None:
         To be asked.
     """
     cutouts, labels = simulate(_DRAWN, seed=_SEED)
-    logits = model.logits(model.prepare(cutouts).samples.values)
-    p = scores.softmax(logits.astype(np.float64)).mean(axis=0)
+    values = model.prepare(cutouts).samples.values
     classes = np.array([CLASSES.index(label) for label in labels])
-    found = folds.worst(cutouts.ids, classes, p, names=CLASSES)
-    rows = [cutouts.ids.tolist().index(w["id"]) for w in found]
+    found, rows = worst_made(model, values, ids=cutouts.ids, classes=classes, names=CLASSES)
     edge = (SIZE - _SHOWN) // 2
     # The first row of an image is the south.
     shown = cutouts.values[rows, 0, edge : edge + _SHOWN, edge : edge + _SHOWN][:, ::-1]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jupyter_astroml.models.cards import Facts, read_card
-from jupyter_astroml.zoo import drawing, folds, scores, training
+from jupyter_astroml.zoo import drawing, training
+from jupyter_astroml.zoo.judging import worst_made
 from jupyter_astroml.zoo.reporting import (
     beside_baseline,
     command,
@@ -89,11 +90,9 @@ def draw_worst(path: Path, model: Model) -> None:
         To be asked.
     """
     cutouts, truth = simulate(_DRAWN, seed=_SEED)
-    logits = model.logits(model.prepare(cutouts).samples.values)
-    p = scores.softmax(logits.astype(np.float64)).mean(axis=0)
+    values = model.prepare(cutouts).samples.values
     classes = np.array([real.CLASSES.index(label) for label in truth["label"]])
-    found = folds.worst(np.asarray(truth["id"]), classes, p, names=real.CLASSES)
-    rows = [list(truth["id"]).index(w["id"]) for w in found]
+    found, rows = worst_made(model, values, ids=truth["id"], classes=classes, names=real.CLASSES)
     words = drawing.words_of(found)
     for row, lines in zip(rows, words, strict=True):
         radius = truth["r_e_arcsec"][row]
